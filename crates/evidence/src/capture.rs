@@ -1,0 +1,307 @@
+//! What ran: the script, its text as far as it was captured, and how complete that is.
+
+use crate::text::{Untrusted, escape};
+use crate::{Container, Interpreter, Process, Sha256, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// One execution of a script by an interpreter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    /// When the interpreter was executed.
+    pub observed_at: Timestamp,
+    /// The process that runs it.
+    pub process: Process,
+    /// What interprets it.
+    pub interpreter: Interpreter,
+    /// The script.
+    pub script: Script,
+    /// The container; absent for a process of the host.
+    pub container: Option<Container>,
+    /// What is missing or doubtful in all this; empty where the capture is complete.
+    pub coverage: BTreeSet<CoverageNote>,
+}
+
+/// The script of one execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// How the interpreter was given it.
+    pub kind: ScriptKind,
+    /// Absolute path inside the container, for kinds that have a file.
+    pub path: Option<Untrusted>,
+    /// The module's name, for `python3 -m`.
+    pub module: Option<Untrusted>,
+    /// Which of the process's arguments is the program text itself, for inline scripts.
+    pub text_argument: Option<usize>,
+    /// The text.
+    pub content: Content,
+    /// The file that holds it.
+    pub file: Option<WholeFile>,
+    /// Whether it came with the image.
+    pub drift: Drift,
+}
+
+/// How an interpreter was given its script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScriptKind {
+    /// A file, named on the command line or by its own `#!` line.
+    File,
+    /// Text on the command line: `python3 -c`, `sh -c`.
+    Inline,
+    /// `python3 -m NAME`.
+    Module,
+    /// Standard input that is not a terminal.
+    Stdin,
+    /// A person or a program typing at a prompt.
+    Interactive,
+}
+
+/// The captured text of a script.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// All of it.
+    Whole(Untrusted),
+    /// The beginning and the end of a text that is larger than the capture limit.
+    HeadAndTail {
+        /// Bytes from offset 0.
+        head: Untrusted,
+        /// Bytes up to the end.
+        tail: Untrusted,
+        /// Bytes left out between them.
+        omitted: u64,
+    },
+    /// None of it.
+    NotCaptured(NotCaptured),
+}
+
+/// Why there is no text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum NotCaptured {
+    /// It comes over standard input.
+    StandardInput,
+    /// It is typed at a prompt.
+    Interactive,
+    /// The process, and each other process of its container, ended before the file could be read.
+    ProcessGone,
+    /// There is no file at the path.
+    NoSuchFile,
+    /// The path leads to something that cannot be read without side effects: a directory without
+    /// `__main__.py`, a FIFO, a device, a socket.
+    NotARegularFile(String),
+    /// No file of this name was found where the interpreter looks for modules.
+    NoSuchModule,
+    /// The file could not be opened or read; the system's words.
+    Unreadable(String),
+    /// The readers were all busy with earlier files.
+    Overloaded,
+}
+
+/// The file that holds a script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WholeFile {
+    /// What told it from other files when it was read.
+    pub identity: FileIdentity,
+    /// SHA-256 of the first `hashed_size` bytes.
+    pub sha256: Option<Sha256>,
+    /// How many bytes the hash covers; less than the size where hashing was cut short or is still under way.
+    pub hashed_size: u64,
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileIdentity {
+    /// Device that holds the file.
+    pub device: u64,
+    /// Inode number on the device.
+    pub inode: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of the content.
+    pub modified_at: Timestamp,
+    /// Last change of the inode; user space cannot set it.
+    pub changed_at: Timestamp,
+}
+
+/// Where a script came from, seen from the container's image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Drift {
+    /// It is part of the image.
+    Image,
+    /// It was written into the container's writable layer after the start.
+    WritableLayer,
+    /// It lies on a volume or another mount; the mount point.
+    Volume(Untrusted),
+    /// It lies in memory: tmpfs, `/dev/shm`, a memfd.
+    Memory,
+    /// There is no file: the text came on the command line or over standard input.
+    NotAFile,
+    /// It could not be told; the reason in plain words.
+    Unknown(String),
+}
+
+/// One thing that is missing or doubtful in a capture.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CoverageNote {
+    /// The kernel's buffer could not take all arguments.
+    ArgumentsCut,
+    /// The environment is longer than what is kept.
+    EnvironmentCut,
+    /// The text is longer than the capture limit: head and tail only.
+    HeadAndTail,
+    /// Content not captured.
+    ContentNotCaptured(NotCaptured),
+    /// The file changed between the start of the process and the end of the read, so the text that
+    /// ran may not be the text that was judged.
+    IdentityChanged,
+    /// The process was already running when urva began to watch: arguments and files are those of now.
+    StartedEarlier,
+    /// The file was read through another process of the container, since its own had ended.
+    ReadThroughSibling,
+    /// Only a first part of the file is hashed.
+    HashIncomplete,
+}
+
+impl Content {
+    /// The text that was captured, in one or two parts; empty where none was.
+    pub fn parts(&self) -> (&[u8], &[u8]) {
+        match self {
+            Self::Whole(text) => (text, b""),
+            Self::HeadAndTail { head, tail, .. } => (head, tail),
+            Self::NotCaptured(_) => (b"", b""),
+        }
+    }
+
+    /// SHA-256 over the captured parts; the key under which a verdict is remembered. None where there is no text.
+    pub fn sha256(&self) -> Option<Sha256> {
+        match self {
+            Self::NotCaptured(_) => None,
+            _ => {
+                let (head, tail) = self.parts();
+                Some(Sha256::of_parts([head, tail]))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Content {
+    /// The shape without the text: script text never goes to a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(text) => write!(f, "Whole({} bytes)", text.len()),
+            Self::HeadAndTail { head, tail, omitted } => {
+                write!(f, "HeadAndTail({} + {} bytes, {omitted} omitted)", head.len(), tail.len())
+            }
+            Self::NotCaptured(reason) => write!(f, "NotCaptured({reason:?})"),
+        }
+    }
+}
+
+impl Script {
+    /// A script of which nothing but the kind is known yet.
+    pub fn new(kind: ScriptKind, content: Content) -> Self {
+        Self {
+            kind,
+            path: None,
+            module: None,
+            text_argument: None,
+            content,
+            file: None,
+            drift: Drift::NotAFile,
+        }
+    }
+
+    /// Size of the whole script in bytes, where it is known.
+    pub fn size(&self) -> Option<u64> {
+        match (&self.file, &self.content) {
+            (Some(file), _) => Some(file.identity.size),
+            (None, Content::Whole(text)) => Some(text.len() as u64),
+            (None, Content::HeadAndTail { head, tail, omitted }) => {
+                Some(head.len() as u64 + omitted + tail.len() as u64)
+            }
+            (None, Content::NotCaptured(_)) => None,
+        }
+    }
+
+    /// SHA-256 of the whole script as VirusTotal knows it, where all of it was hashed.
+    pub fn whole_sha256(&self) -> Option<Sha256> {
+        match (&self.file, &self.content) {
+            (Some(file), _) if file.hashed_size == file.identity.size => file.sha256,
+            (_, Content::Whole(text)) => Some(Sha256::of(text)),
+            _ => None,
+        }
+    }
+}
+
+impl Drift {
+    /// Whether the script was added after the container's image was built; unknown where it could not be told.
+    pub fn is_added(&self) -> Option<bool> {
+        match self {
+            Self::Image => Some(false),
+            Self::WritableLayer | Self::Volume(_) | Self::Memory => Some(true),
+            Self::NotAFile | Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image => f.write_str("came with the image"),
+            Self::WritableLayer => f.write_str("written at run time, into the container's writable layer"),
+            Self::Volume(mount) => {
+                write!(f, "not part of the image: on the volume {}", mount)
+            }
+            Self::Memory => f.write_str("written at run time, in memory only"),
+            Self::NotAFile => f.write_str("no file: given on the command line or over standard input"),
+            Self::Unknown(reason) => write!(f, "unknown: {}", escape(reason.as_bytes())),
+        }
+    }
+}
+
+impl fmt::Display for ScriptKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Inline => "inline",
+            Self::Module => "module",
+            Self::Stdin => "stdin",
+            Self::Interactive => "interactive",
+        })
+    }
+}
+
+impl fmt::Display for NotCaptured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StandardInput => f.write_str("it comes over standard input"),
+            Self::Interactive => f.write_str("it is typed at a prompt"),
+            Self::ProcessGone => f.write_str("the process ended before its file could be read"),
+            Self::NoSuchFile => f.write_str("there is no file at the path"),
+            Self::NotARegularFile(what) => write!(f, "the path leads to {what}"),
+            Self::NoSuchModule => f.write_str("no file of this module was found"),
+            Self::Unreadable(why) => {
+                write!(f, "the file could not be read: {}", escape(why.as_bytes()))
+            }
+            Self::Overloaded => f.write_str("the readers were busy with earlier files"),
+        }
+    }
+}
+
+impl fmt::Display for CoverageNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ArgumentsCut => f.write_str("arguments are cut"),
+            Self::EnvironmentCut => f.write_str("environment is cut"),
+            Self::HeadAndTail => f.write_str("content is cut: head and tail only"),
+            Self::ContentNotCaptured(reason) => write!(f, "content not captured: {reason}"),
+            Self::IdentityChanged => {
+                f.write_str("the file changed while it was read: other text may have run")
+            }
+            Self::StartedEarlier => f.write_str("the process was running before urva began to watch"),
+            Self::ReadThroughSibling => f.write_str("the file was read after its process had ended"),
+            Self::HashIncomplete => f.write_str("only a first part of the file is hashed"),
+        }
+    }
+}

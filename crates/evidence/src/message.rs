@@ -1,0 +1,28 @@
+//! What the sensor tells the detector.
+
+use crate::{Capture, Container, Gap};
+use serde::{Deserialize, Serialize};
+
+/// Version of everything that crosses the socket. Both ends are one binary, so a difference means that
+/// the file was replaced under a running urva: the ends then refuse each other.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// One thing that the sensor has to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// A script was executed.
+    Capture(Box<Capture>),
+    /// Something was or may have been lost.
+    Gap(Gap),
+    /// A container's metadata, for captures that were sent before it was known.
+    Container(Container),
+}
+
+/// A message with its number. The detector acknowledges the highest number up to which everything is on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// Counts up by one from 1 for each message of one sensor process.
+    pub number: u64,
+    /// The message.
+    pub message: Message,
+}
