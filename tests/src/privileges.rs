@@ -1,0 +1,20 @@
+//! Whether tests that need root and containers run here: they must, unless the caller says otherwise.
+
+use std::io::Write;
+
+/// True where tests with containers are to be run. Where `URVA_TEST_SKIP_PRIVILEGED=1` is set it says so
+/// on standard error, past the test runner's capture of output, and is false: no test is skipped silently.
+/// Without root and without that setting it is true all the same, and the test then fails loudly.
+pub fn privileged() -> bool {
+    if std::env::var_os("URVA_TEST_SKIP_PRIVILEGED").is_none_or(|value| value != "1") {
+        return true;
+    }
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("a test");
+    // A failure to write to standard error leaves nobody to tell.
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED: {name}: needs root and containers (URVA_TEST_SKIP_PRIVILEGED is set)"
+    );
+    false
+}
