@@ -1,7 +1,7 @@
 //! The values that urva passes from stage to stage, in the order in which they arise:
 //! a [`Process`] in a [`Container`] runs a [`Script`]; the sensor hands it on as a [`Capture`], or says
 //! with a [`Gap`] what it could not see; the detector answers with a [`Verdict`]; both together make a
-//! [`Finding`], which `scc` writes as Security Command Center JSON.
+//! [`Finding`], which [`scc`] writes as Security Command Center JSON and [`guidance`] puts into words.
 //!
 //! Owns: the shapes, their text for people, redaction of secrets, the SCC mapping.
 //! Refuses: I/O, async, the clock. Times come in as [`Timestamp`] values.
@@ -13,10 +13,12 @@ mod capture;
 mod container;
 mod finding;
 mod gap;
+pub mod guidance;
 mod hash;
 mod message;
 mod process;
 mod redact;
+pub mod scc;
 pub mod text;
 mod time;
 mod verdict;

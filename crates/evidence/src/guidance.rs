@@ -1,0 +1,309 @@
+//! A finding in plain words: what happened, and what to do next, for an analyst who was just woken.
+//!
+//! Owns: the sentences, in English, and the rule of what may stand in a command that somebody pastes.
+//! Refuses: layout. Each text is one line, safe on a terminal: what a container wrote is escaped and cut.
+
+use crate::scc::Place;
+use crate::text::escape;
+use crate::{
+    Capture, Container, Content, Drift, Finding, Language, Metadata, Reason, Runtime, Script, ScriptKind,
+    Tactic, Technique,
+};
+use std::collections::BTreeSet;
+
+/// Characters of one escaped text within a sentence.
+const TEXT_LIMIT: usize = 256;
+
+/// Reasons that the description names; the card and the JSON list more.
+const REASONS_NAMED: usize = 3;
+
+/// What ran, where, why it is malicious, whether it came with the image, and how sure all this is.
+pub fn description(finding: &Finding, place: &Place) -> String {
+    let mut sentences = vec![what_ran(finding), where_it_ran(&finding.capture, place)];
+    sentences.push(why(finding));
+    if finding.capture.container.is_some() {
+        sentences.push(origin(&finding.capture.script));
+    }
+    sentences.push(completeness(&finding.capture));
+    if finding.count > 1 {
+        sentences.push(format!(
+            "It was executed {} times from {} to {}.",
+            finding.count, finding.first_seen, finding.last_seen
+        ));
+    }
+    sentences.join(" ")
+}
+
+/// What to do, in this order; each step is one line.
+pub fn next_steps(finding: &Finding, place: &Place) -> Vec<String> {
+    let container = finding.capture.container.as_ref();
+    let mut steps = vec![read_the_script(finding)];
+    if let Some(container) = container {
+        steps.push(look_nearby(container));
+        steps.extend(open_a_shell(finding, container));
+    }
+    steps.push(research(finding));
+    steps.extend(container.map(|container| make_immutable(finding, container)));
+    steps.push(replace(container, place));
+    if shows(finding, Tactic::CredentialAccess) || shows(finding, Tactic::Exfiltration) {
+        steps.push(
+            "Replace every password, token and key that the container could read: the script reaches for them."
+                .to_owned(),
+        );
+    }
+    steps.into_iter().enumerate().map(|(index, step)| format!("{}. {step}", index + 1)).collect()
+}
+
+/// The script in a few words: its path, or how its text was given.
+pub fn script_name(script: &Script) -> String {
+    let path = script.path.as_deref().map(shown);
+    match script.kind {
+        ScriptKind::File => path.unwrap_or_else(|| "a file of unknown path".to_owned()),
+        ScriptKind::Module => match &script.module {
+            Some(module) => format!("the module {}", shown(module)),
+            None => path.unwrap_or_else(|| "a module of unknown name".to_owned()),
+        },
+        ScriptKind::Inline => "program text on the command line (-c)".to_owned(),
+        ScriptKind::Stdin => "program text on standard input".to_owned(),
+        ScriptKind::Interactive => "program text typed at a prompt".to_owned(),
+    }
+}
+
+/// A command that opens a shell in the container, for the runtime that runs it. None where the names are unknown,
+/// or are such that a shell would read more than a name in them.
+pub fn shell_command(container: &Container) -> Option<String> {
+    if let Some(pod) = &container.pod {
+        let namespace = word(pod.namespace.as_deref()?)?;
+        let name = word(pod.name.as_deref()?)?;
+        let container = word(container.name.as_deref()?)?;
+        return Some(format!("kubectl exec --namespace={namespace} -ti {name} -c {container} -- /bin/sh"));
+    }
+    let id = word(&container.id)?;
+    Some(match container.runtime? {
+        Runtime::Docker => format!("docker exec -ti {id} /bin/sh"),
+        Runtime::Podman => format!("podman exec -ti {id} /bin/sh"),
+        Runtime::Runc => format!("runc exec -t {id} /bin/sh"),
+        Runtime::Containerd | Runtime::Crio => format!("crictl exec -ti {id} /bin/sh"),
+    })
+}
+
+fn what_ran(finding: &Finding) -> String {
+    let language = match finding.verdict.language {
+        Language::Python => "Python",
+        Language::Shell => "shell",
+    };
+    let process = &finding.capture.process;
+    format!(
+        "A machine-learning model identified executed {language} code as malicious: {} ({}, process {}, user {}) ran {}.",
+        shown(&process.executable.path),
+        finding.capture.interpreter.family,
+        process.pid,
+        process.uid,
+        script_name(&finding.capture.script)
+    )
+}
+
+fn where_it_ran(capture: &Capture, place: &Place) -> String {
+    let Some(container) = &capture.container else {
+        return format!("It ran on the host {} itself, in no container.", cut(&place.node));
+    };
+    let mut text = format!("It ran in container {}", container_name(container));
+    if let Some(image) = &container.image {
+        text += &format!(" (image {})", cut(image));
+    }
+    if let Some(pod) = &container.pod
+        && let Some(name) = &pod.name
+    {
+        let namespace = pod.namespace.as_deref().unwrap_or("?");
+        text += &format!(" of Pod {}/{}", cut(namespace), cut(name));
+    }
+    text += &format!(" on node {}, cluster {}.", cut(&place.node), cut(&place.cluster));
+    match &container.metadata {
+        Metadata::Complete => {}
+        Metadata::Pending => text += " The container's metadata is not known yet.",
+        Metadata::Missing(reason) => {
+            text += &format!(" The container's metadata is missing: {}.", cut(reason))
+        }
+    }
+    text
+}
+
+fn why(finding: &Finding) -> String {
+    let verdict = &finding.verdict;
+    let mut text = format!(
+        "Model {} gives it a score of {:.3}, malicious from {:.3} on",
+        cut(&verdict.model),
+        verdict.score,
+        verdict.threshold
+    );
+    let reasons: Vec<String> = verdict.reasons.iter().take(REASONS_NAMED).map(named_reason).collect();
+    if !reasons.is_empty() {
+        text += &format!(", since it {}", reasons.join("; "));
+    }
+    text + "."
+}
+
+fn named_reason(reason: &Reason) -> String {
+    match reason.line {
+        Some(line) => format!("{} (line {line})", cut(&reason.indicator)),
+        None => cut(&reason.indicator),
+    }
+}
+
+fn origin(script: &Script) -> String {
+    match &script.drift {
+        Drift::NotAFile => {
+            "It has no file: its text was given on the command line or over standard input.".to_owned()
+        }
+        Drift::Image => "The script came with the image.".to_owned(),
+        Drift::Unknown(reason) => {
+            format!("Whether the script came with the image is unknown: {}.", cut(reason))
+        }
+        Drift::WritableLayer => {
+            "The script did not come with the image (drift): it was written at run time, into the container's writable layer.".to_owned()
+        }
+        Drift::Memory => {
+            "The script did not come with the image (drift): it was written at run time, in memory only.".to_owned()
+        }
+        Drift::Volume(mount) => {
+            format!("The script did not come with the image (drift): it lies on the volume {}.", shown(mount))
+        }
+    }
+}
+
+fn completeness(capture: &Capture) -> String {
+    if capture.coverage.is_empty() {
+        return "The capture is complete.".to_owned();
+    }
+    let notes: Vec<String> = capture.coverage.iter().map(|note| cut(&note.to_string())).collect();
+    format!("The capture is not complete: {}.", notes.join("; "))
+}
+
+fn read_the_script(finding: &Finding) -> String {
+    let rest = match finding.capture.script.content {
+        Content::Whole(_) => "",
+        Content::HeadAndTail { .. } => {
+            " It is cut: fetch the whole file from the container before it is gone."
+        }
+        Content::NotCaptured(_) => {
+            " Its text was not captured: fetch it from the container before it is gone."
+        }
+    };
+    format!("Read the script and the reasons: urva findings show {}.{rest}", finding.id)
+}
+
+fn look_nearby(container: &Container) -> String {
+    match word(container.short_id()) {
+        Some(id) => format!(
+            "Look for other findings of this container at a similar time: urva findings list --container {id}."
+        ),
+        None => "Look for other findings of this container at a similar time: urva findings list.".to_owned(),
+    }
+}
+
+fn open_a_shell(finding: &Finding, container: &Container) -> Vec<String> {
+    let pid = finding.capture.process.pid;
+    let Some(command) = shell_command(container) else {
+        return vec![format!(
+            "If the container still runs, look around in it. Its name is unknown or unfit for a command; on the node: nsenter --target {pid} --all /bin/sh, as long as process {pid} lives."
+        )];
+    };
+    let mut steps = vec![format!("If the container still runs, look around in it: {command}")];
+    if let Some(pod) = &container.pod
+        && let (Some(namespace), Some(name), Some(target)) = (
+            pod.namespace.as_deref().and_then(word),
+            pod.name.as_deref().and_then(word),
+            container.name.as_deref().and_then(word),
+        )
+    {
+        steps.push(format!(
+            "If its image has no /bin/sh: kubectl debug --namespace={namespace} -ti {name} --target={target} --image=busybox -- /bin/sh"
+        ));
+    }
+    steps
+}
+
+fn research(finding: &Finding) -> String {
+    let mut techniques: BTreeSet<Technique> =
+        finding.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
+    techniques.insert(Technique::CommandAndScriptingInterpreter);
+    let techniques: Vec<String> = techniques.into_iter().map(|technique| technique.url()).collect();
+    let mut text = format!("Research the techniques: {}", techniques.join(" "));
+    match crate::scc::virustotal_url(finding) {
+        Some(url) => text += &format!(" and the script's hash: {url}"),
+        None => text += " (the whole script's hash is not known, so there is no link to VirusTotal)",
+    }
+    text
+}
+
+fn make_immutable(finding: &Finding, container: &Container) -> String {
+    let image = container
+        .image
+        .as_deref()
+        .map_or_else(|| "its image".to_owned(), |image| format!("the image {}", cut(image)));
+    let script = &finding.capture.script;
+    let fetches =
+        finding.verdict.reasons.iter().any(|reason| reason.technique == Some(Technique::IngressToolTransfer));
+    let what = match (script.drift.is_added(), fetches) {
+        (_, true) => "the tools that the script fetches, so that it need not run",
+        (Some(true), false) => "the script itself and whatever it changes",
+        _ => "whatever the script changes, so that it need not run",
+    };
+    format!(
+        "If the script made intended changes: rebuild {image} with {what}. Then the container can be immutable."
+    )
+}
+
+fn replace(container: Option<&Container>, place: &Place) -> String {
+    let owner = cut(&place.project_display_name);
+    let Some(container) = container else {
+        return format!(
+            "Otherwise: contact the owner of project {owner}, and take the host out of service before you repair it."
+        );
+    };
+    let mut text = format!(
+        "Otherwise: contact the owner of project {owner}, save what you need as evidence, then stop or delete the container and replace it with a new one"
+    );
+    if let Some(pod) = &container.pod
+        && let (Some(namespace), Some(name)) =
+            (pod.namespace.as_deref().and_then(word), pod.name.as_deref().and_then(word))
+    {
+        text += &format!(": kubectl delete pod --namespace={namespace} {name}");
+    } else {
+        text += ".";
+    }
+    text
+}
+
+fn shows(finding: &Finding, tactic: Tactic) -> bool {
+    finding.verdict.reasons.iter().filter_map(|reason| reason.technique).any(|shown| shown.tactic() == tactic)
+}
+
+fn container_name(container: &Container) -> String {
+    match &container.name {
+        Some(name) if *name != container.id => format!("{} ({})", cut(name), cut(container.short_id())),
+        // Plain runc's ids are names that somebody chose, so all of it.
+        _ => cut(&container.id),
+    }
+}
+
+/// A name that a shell reads as one word and no program as an option; as Kubernetes and runtimes allow them.
+fn word(name: &str) -> Option<&str> {
+    let is_fit = name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.len() <= 253
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    is_fit.then_some(name)
+}
+
+fn cut(text: &str) -> String {
+    shown(text.as_bytes())
+}
+
+/// Bytes on one line, escaped and cut.
+fn shown(bytes: &[u8]) -> String {
+    let escaped = escape(&bytes[..bytes.len().min(4 * TEXT_LIMIT)]).to_string();
+    match escaped.char_indices().nth(TEXT_LIMIT) {
+        Some((end, _)) => format!("{}…", &escaped[..end]),
+        None => escaped,
+    }
+}

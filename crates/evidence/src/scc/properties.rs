@@ -1,0 +1,175 @@
+//! `sourceProperties`: the names that existing playbooks read (`Pod_Name` and so on), and every fact that
+//! the protocol has no field for. Keys are letters, digits and `_`, as SCC wants them.
+
+use super::{Place, SHORT_TEXT_LIMIT, prefix, short};
+use crate::{Capture, Content, Drift, Finding, Metadata, Reason, Technique};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Reasons that a finding carries; they are sorted by weight, so the rest hardly count.
+const REASONS_LIMIT: usize = 32;
+
+/// Bytes of a reason's excerpt: 200 characters of at most four bytes.
+const EXCERPT_LIMIT: usize = 800;
+
+type Properties = BTreeMap<String, Value>;
+
+/// All properties of a finding. A fact that is not known is left out.
+pub(super) fn of(finding: &Finding, place: &Place) -> Properties {
+    let mut properties = Properties::new();
+    add_location(&mut properties, finding, place);
+    add_process(&mut properties, &finding.capture);
+    add_script(&mut properties, finding);
+    add_verdict(&mut properties, finding);
+    set(&mut properties, "Execution_Count", json!(finding.count.to_string()));
+    set(&mut properties, "First_Seen", json!(finding.first_seen.to_string()));
+    set(&mut properties, "Last_Seen", json!(finding.last_seen.to_string()));
+    set(&mut properties, "contextUris", context_uris(finding));
+    properties
+}
+
+/// The link to the script's page on VirusTotal: by the hash of the whole file, since nobody else has ever hashed
+/// the prefix that a finding carries.
+pub(crate) fn virustotal_url(finding: &Finding) -> Option<String> {
+    let whole = finding.capture.script.whole_sha256()?;
+    Some(format!("https://www.virustotal.com/gui/file/{whole}/detection"))
+}
+
+fn set(properties: &mut Properties, name: &str, value: Value) {
+    properties.insert(name.to_owned(), value);
+}
+
+fn set_text(properties: &mut Properties, name: &str, text: Option<&str>) {
+    if let Some(text) = text {
+        set(properties, name, json!(prefix(text, SHORT_TEXT_LIMIT)));
+    }
+}
+
+fn add_location(properties: &mut Properties, finding: &Finding, place: &Place) {
+    set_text(properties, "VM_Instance_Name", Some(&place.node));
+    let Some(container) = &finding.capture.container else { return };
+    set_text(properties, "Container_Id", Some(&container.id));
+    set_text(properties, "Container_Id_Short", Some(container.short_id()));
+    set_text(properties, "Container_Name", container.name.as_deref());
+    set_text(properties, "Container_Image_Uri", container.image.as_deref());
+    set_text(properties, "Container_Image_Id", container.image_id.as_deref());
+    set_text(properties, "Container_Runtime", container.runtime.map(|name| name.to_string()).as_deref());
+    let (state, reason) = match &container.metadata {
+        Metadata::Pending => ("PENDING", None),
+        Metadata::Complete => ("COMPLETE", None),
+        Metadata::Missing(reason) => ("MISSING", Some(reason.as_str())),
+    };
+    set_text(properties, "Container_Metadata", Some(state));
+    set_text(properties, "Container_Metadata_Missing_Reason", reason);
+    if let Some(pod) = &container.pod {
+        set_text(properties, "Pod_Namespace", pod.namespace.as_deref());
+        set_text(properties, "Pod_Name", pod.name.as_deref());
+        set_text(properties, "Pod_Uid", pod.uid.as_deref());
+    }
+}
+
+fn add_process(properties: &mut Properties, capture: &Capture) {
+    let process = &capture.process;
+    let namespaces = &process.namespaces;
+    set(properties, "Process_Pid_In_Container", json!(process.pid_in_container));
+    set(properties, "Process_Start_Time", json!(process.started_at.to_string()));
+    set(properties, "Process_Uid", json!(process.uid));
+    set(properties, "Process_Gid", json!(process.gid));
+    set(properties, "Process_Working_Directory", json!(short(&process.cwd)));
+    set(properties, "Process_Cgroup", json!(short(&process.cgroup)));
+    set(
+        properties,
+        "Process_Namespaces",
+        json!({
+            "mount": namespaces.mount, "pid": namespaces.pid, "network": namespaces.network, "user": namespaces.user,
+        }),
+    );
+    set(properties, "Interpreter", json!(capture.interpreter.family.to_string()));
+}
+
+fn add_script(properties: &mut Properties, finding: &Finding) {
+    let script = &finding.capture.script;
+    set(properties, "Script_Kind", json!(script.kind.to_string().to_uppercase()));
+    set(properties, "Script_Language", json!(finding.verdict.language.to_string().to_uppercase()));
+    set(properties, "Script_Captured_SHA256", json!(finding.content_sha256.to_string()));
+    if let Some(whole) = script.whole_sha256() {
+        set(properties, "Script_SHA256", json!(whole.to_string()));
+    }
+    if let Some(module) = &script.module {
+        set(properties, "Script_Module", json!(short(module)));
+    }
+    if let Content::HeadAndTail { omitted, .. } = &script.content {
+        set(properties, "Script_Omitted_Bytes", json!(omitted.to_string()));
+    }
+    set(properties, "Drift", json!(drift_name(&script.drift)));
+    set_text(properties, "Drift_Description", Some(&script.drift.to_string()));
+    let notes: Vec<_> = finding
+        .capture
+        .coverage
+        .iter()
+        .map(|note| prefix(&note.to_string(), SHORT_TEXT_LIMIT).to_owned())
+        .collect();
+    set(properties, "Capture_Complete", json!(notes.is_empty()));
+    set(properties, "Capture_Coverage", json!(notes));
+}
+
+fn drift_name(drift: &Drift) -> &'static str {
+    match drift {
+        Drift::Image => "IMAGE",
+        Drift::WritableLayer => "WRITABLE_LAYER",
+        Drift::Volume(_) => "VOLUME",
+        Drift::Memory => "MEMORY",
+        Drift::NotAFile => "NOT_A_FILE",
+        Drift::Unknown(_) => "UNKNOWN",
+    }
+}
+
+fn add_verdict(properties: &mut Properties, finding: &Finding) {
+    let verdict = &finding.verdict;
+    set(properties, "Verdict", json!(verdict.label.as_str()));
+    set(properties, "Model_Id", json!(prefix(&verdict.model, SHORT_TEXT_LIMIT)));
+    set(properties, "Score", decimal(verdict.score));
+    set(properties, "Threshold", decimal(verdict.threshold));
+    let reasons: Vec<Value> = verdict.reasons.iter().take(REASONS_LIMIT).map(reason).collect();
+    set(properties, "Reasons", json!(reasons));
+}
+
+fn reason(reason: &Reason) -> Value {
+    let mut value = json!({
+        "indicator": prefix(&reason.indicator, EXCERPT_LIMIT),
+        "excerpt": prefix(&reason.excerpt, EXCERPT_LIMIT),
+        "weight": decimal(reason.weight),
+    });
+    if let Some(line) = reason.line {
+        value["line"] = json!(line);
+    }
+    if let Some(technique) = reason.technique {
+        value["technique"] = json!(technique.id());
+    }
+    value
+}
+
+/// A number to four decimals; null where it is none, as JSON has no word for it.
+fn decimal(number: f32) -> Value {
+    json!((f64::from(number) * 10_000.0).round() / 10_000.0)
+}
+
+fn context_uris(finding: &Finding) -> Value {
+    let mut uris = json!({
+        "mitreUri": link("MITRE Link", &Technique::CommandAndScriptingInterpreter.url()),
+    });
+    let shown: std::collections::BTreeSet<Technique> =
+        finding.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
+    uris["relatedMitreUris"] = shown
+        .into_iter()
+        .map(|technique| link(&format!("{} {}", technique.id(), technique.name()), &technique.url()))
+        .collect();
+    if let Some(url) = virustotal_url(finding) {
+        uris["virustotalIndicatorQueryUri"] = json!([link("VirusTotal File Link", &url)]);
+    }
+    uris
+}
+
+fn link(display_name: &str, url: &str) -> Value {
+    json!({"displayName": display_name, "url": url})
+}
