@@ -1,0 +1,163 @@
+//! A finding, taken apart for its row and put together again.
+
+use evidence::{Container, Content, Finding, FindingId, Metadata, Sha256, State, Timestamp, Untrusted};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::SqliteRow;
+
+use crate::from_sql;
+
+/// What the column `body` holds. Fields may be added with a default; none may go or change its meaning, since
+/// rows outlive the binary that wrote them.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Body {
+    /// Without text, container, and the argument that is the text.
+    pub(crate) finding: Finding,
+    /// Where in the stored text the head of a cut one ends.
+    head_bytes: usize,
+    /// Whether the argument that the script names is its text, and was left out as well.
+    #[serde(default)]
+    text_is_argument: bool,
+}
+
+/// A finding as its columns want it.
+pub(crate) struct Parts {
+    pub(crate) body: String,
+    /// None for a script whose text was not captured.
+    pub(crate) text: Option<Vec<u8>>,
+}
+
+impl Parts {
+    pub(crate) fn of(finding: &Finding) -> Result<Self, sqlx::Error> {
+        let mut finding = finding.clone();
+        finding.capture.container = None;
+        keep_numbers_finite(&mut finding);
+        let text_is_argument = take_argument(&mut finding);
+        let (text, head_bytes) = take_text(&mut finding.capture.script.content);
+        let body = Body { finding, head_bytes, text_is_argument };
+        Ok(Self { body: to_json(&body)?, text })
+    }
+}
+
+/// The row of one finding, as [`read`] wants it.
+pub(crate) const SELECT: &str = "SELECT id, state, first_seen, last_seen, count, content_sha256, container, body, text \
+     FROM findings LEFT JOIN scripts ON sha256 = content_sha256 WHERE seq = $1";
+
+/// Puts a finding together from a row of [`SELECT`].
+pub(crate) fn read(row: &SqliteRow) -> Result<Finding, BoxDynError> {
+    let Body { mut finding, head_bytes, text_is_argument } = from_json(row.try_get("body")?)?;
+    let text: Option<Vec<u8>> = row.try_get("text")?;
+    put_text(&mut finding.capture.script.content, text, head_bytes)?;
+    if text_is_argument {
+        put_argument(&mut finding);
+    }
+    let container: Option<&str> = row.try_get("container")?;
+    finding.capture.container = container.map(serde_json::from_str).transpose()?;
+    finding.id = FindingId::parse(row.try_get("id")?).ok_or("its id is not hexadecimal")?;
+    finding.state = state(row.try_get("state")?)?;
+    finding.first_seen = Timestamp(from_sql(row.try_get("first_seen")?));
+    finding.last_seen = Timestamp(from_sql(row.try_get("last_seen")?));
+    finding.count = from_sql(row.try_get("count")?);
+    let digest: &[u8] = row.try_get("content_sha256")?;
+    finding.content_sha256 = Sha256(digest.try_into()?);
+    Ok(finding)
+}
+
+/// JSON of a value that is stored. It fails for no value that `evidence` can hold.
+pub(crate) fn to_json(value: &impl Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(json).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// How much is known of a container, as the column `metadata` has it: less never replaces more.
+pub(crate) fn metadata_rank(container: Option<&Container>) -> i64 {
+    match container.map(|container| &container.metadata) {
+        Some(Metadata::Pending) => 0,
+        Some(Metadata::Missing(_)) => 1,
+        Some(Metadata::Complete) | None => 2,
+    }
+}
+
+/// What the known capture of an execution lacks; a report of the same execution replaces it where it lacks less.
+pub(crate) fn lacks(finding: &Finding) -> (usize, u64) {
+    let capture = &finding.capture;
+    let executable = &capture.process.executable;
+    let file = capture.script.file.as_ref();
+    let hash_is_missing = file.is_some_and(|file| file.sha256.is_none());
+    let missing = [executable.size.is_none(), executable.sha256.is_none(), hash_is_missing];
+    let unhashed = file.map_or(0, |file| file.identity.size.saturating_sub(file.hashed_size));
+    (capture.coverage.len() + missing.iter().filter(|missing| **missing).count(), unhashed)
+}
+
+fn state(name: &str) -> Result<State, BoxDynError> {
+    [State::Active, State::Inactive]
+        .into_iter()
+        .find(|state| state.as_str() == name)
+        .ok_or_else(|| "its state is unknown".into())
+}
+
+/// JSON has no word for infinity and writes it as null, which is no number when read back.
+fn keep_numbers_finite(finding: &mut Finding) {
+    let verdict = &mut finding.verdict;
+    let weights = verdict.reasons.iter_mut().map(|reason| &mut reason.weight);
+    for number in weights.chain([&mut verdict.score, &mut verdict.threshold]) {
+        if number.is_nan() {
+            *number = 0.0;
+        }
+        *number = number.clamp(f32::MIN, f32::MAX);
+    }
+}
+
+fn take_text(content: &mut Content) -> (Option<Vec<u8>>, usize) {
+    match content {
+        Content::Whole(text) => (Some(std::mem::take(&mut text.0)), 0),
+        Content::HeadAndTail { head, tail, .. } => {
+            let mut text = std::mem::take(&mut head.0);
+            let head_bytes = text.len();
+            text.append(&mut tail.0);
+            (Some(text), head_bytes)
+        }
+        Content::NotCaptured(_) => (None, 0),
+    }
+}
+
+fn put_text(content: &mut Content, text: Option<Vec<u8>>, head_bytes: usize) -> Result<(), BoxDynError> {
+    match (content, text) {
+        (Content::NotCaptured(_), _) => {}
+        (_, None) => return Err("its text is missing".into()),
+        (Content::Whole(whole), Some(text)) => *whole = Untrusted(text),
+        (Content::HeadAndTail { head, tail, .. }, Some(mut text)) => {
+            if head_bytes > text.len() {
+                return Err("its text is shorter than its head".into());
+            }
+            *tail = Untrusted(text.split_off(head_bytes));
+            *head = Untrusted(text);
+        }
+    }
+    Ok(())
+}
+
+/// The text of an inline script stands in the arguments too; it is stored once.
+fn take_argument(finding: &mut Finding) -> bool {
+    let capture = &mut finding.capture;
+    let Some(index) = capture.script.text_argument else { return false };
+    match (capture.process.args.get_mut(index), &capture.script.content) {
+        (Some(argument), Content::Whole(text)) if argument == text => {
+            argument.0 = Vec::new();
+            true
+        }
+        _ => false,
+    }
+}
+
+fn put_argument(finding: &mut Finding) {
+    let capture = &mut finding.capture;
+    let argument = capture.script.text_argument.and_then(|index| capture.process.args.get_mut(index));
+    if let (Some(argument), Content::Whole(text)) = (argument, &capture.script.content) {
+        argument.clone_from(text);
+    }
+}

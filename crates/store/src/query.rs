@@ -1,0 +1,239 @@
+//! Reading findings back.
+
+use crate::body::{self, SELECT};
+use crate::{Store, StoreError, from_sql, to_sql};
+use evidence::{Category, Execution, Finding, FindingId, State, Timestamp};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection, FromRow, Row};
+use std::fmt;
+
+/// The most findings of one page.
+const PAGE_LIMIT: u32 = 1_000;
+
+/// A page ends early when the findings in it have so many bytes.
+const PAGE_BYTES: i64 = 16 << 20;
+
+/// The most ids that an ambiguous one is explained with.
+const AMBIGUOUS_LIMIT: i64 = 10;
+
+/// Which findings; a filter that is absent lets all through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// This category.
+    pub category: Option<Category>,
+    /// This state.
+    pub state: Option<State>,
+    /// This container, by its name or the beginning of its id.
+    pub container: Option<String>,
+    /// This Pod, by its name.
+    pub pod: Option<String>,
+    /// This namespace, by its name.
+    pub namespace: Option<String>,
+    /// Images whose reference has this text in it.
+    pub image: Option<String>,
+    /// Last executed at this time or later.
+    pub since: Option<Timestamp>,
+    /// First executed at this time or earlier.
+    pub until: Option<Timestamp>,
+    /// What comes after this place: [`Page::next`] of the page before.
+    pub after: Option<Cursor>,
+    /// How many; at most 1,000, and 50 where it is 0.
+    pub limit: u32,
+}
+
+/// A stretch of a list, newest last execution first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The stretch. It may be shorter than the limit where its texts are large (16 MiB together).
+    pub items: Vec<T>,
+    /// Rows of the stretch that cannot be read back, since they are damaged.
+    pub unreadable: Vec<FindingId>,
+    /// Where the next page begins; absent at the end of the list.
+    pub next: Option<Cursor>,
+}
+
+/// A place in the list of findings: opaque text. It stays valid while findings come and go; one that is
+/// executed again meanwhile moves to the list's beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    last_seen: i64,
+    id: String,
+}
+
+impl Cursor {
+    /// Reads a cursor as it was written by `Display`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (time, id) = text.split_once('-')?;
+        let last_seen = i64::from_str_radix(time, 16).ok().filter(|time| *time >= 0)?;
+        Some(Self { last_seen, id: FindingId::parse(id)?.as_str().to_owned() })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}", self.last_seen, self.id)
+    }
+}
+
+/// One row of the list, before its contents are read.
+struct Entry {
+    seq: i64,
+    id: String,
+    last_seen: i64,
+    bytes: i64,
+}
+
+impl FromRow<'_, SqliteRow> for Entry {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            seq: row.try_get("seq")?,
+            id: row.try_get("id")?,
+            last_seen: row.try_get("last_seen")?,
+            bytes: row.try_get("bytes")?,
+        })
+    }
+}
+
+impl Store {
+    /// The findings that the query lets through, newest last execution first.
+    ///
+    /// # Errors
+    /// Where the database cannot be read. A single damaged row is none: see [`Page::unreadable`].
+    pub async fn find(&self, query: &Query) -> Result<Page<Finding>, StoreError> {
+        let mut connection = self.connection.lock().await;
+        find(&mut connection, query).await.map_err(self.explain("list findings"))
+    }
+
+    /// The finding with this id, or the only one whose id begins so.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::Ambiguous`], [`StoreError::Unreadable`] for a damaged row.
+    pub async fn get(&self, prefix: &FindingId) -> Result<Finding, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let (seq, id) = self.resolve(&mut connection, prefix).await?;
+        let loaded = load(&mut connection, seq).await.map_err(self.explain("read a finding"))?;
+        loaded.map_err(|detail| StoreError::Unreadable { path: self.path.clone(), id, detail })
+    }
+
+    /// The newest executions that a finding stands for, newest first; the store keeps about 1,000 for each.
+    ///
+    /// # Errors
+    /// As for [`Store::get`].
+    pub async fn executions(&self, prefix: &FindingId, limit: u32) -> Result<Vec<Execution>, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let (seq, _) = self.resolve(&mut connection, prefix).await?;
+        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT at, pid, start_ticks FROM executions WHERE finding = $1
+             ORDER BY at DESC, start_ticks DESC, pid DESC LIMIT $2",
+        )
+        .bind(seq)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(self.explain("list executions"))?;
+        let execution = |(at, pid, start_ticks): (i64, i64, i64)| Execution {
+            at: Timestamp(from_sql(at)),
+            pid: u32::try_from(pid).unwrap_or(u32::MAX),
+            start_ticks: start_ticks.cast_unsigned(),
+        };
+        Ok(rows.into_iter().map(execution).collect())
+    }
+
+    async fn resolve(
+        &self,
+        connection: &mut SqliteConnection,
+        prefix: &FindingId,
+    ) -> Result<(i64, FindingId), StoreError> {
+        // `g` follows the last hexadecimal digit, so the range holds each id that begins with the prefix.
+        let mut rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT seq, id FROM findings WHERE id >= $1 AND id < $1 || 'g' ORDER BY id LIMIT $2",
+        )
+        .bind(prefix.as_str())
+        .bind(AMBIGUOUS_LIMIT)
+        .fetch_all(connection)
+        .await
+        .map_err(self.explain("look up a finding"))?;
+        let is_exact = rows.first().is_some_and(|(_, id)| id == prefix.as_str());
+        match rows.len() {
+            0 => Err(StoreError::NotFound { id: prefix.clone() }),
+            1.. if is_exact => Ok((rows.swap_remove(0).0, prefix.clone())),
+            1 => {
+                let (seq, id) = rows.swap_remove(0);
+                Ok((seq, FindingId::parse(&id).unwrap_or_else(|| prefix.clone())))
+            }
+            _ => {
+                let matches = rows.iter().filter_map(|(_, id)| FindingId::parse(id)).collect();
+                Err(StoreError::Ambiguous { prefix: prefix.clone(), matches })
+            }
+        }
+    }
+}
+
+async fn find(connection: &mut SqliteConnection, query: &Query) -> Result<Page<Finding>, sqlx::Error> {
+    // One transaction, so that rows do not change between the list and their contents.
+    let mut transaction = connection.begin().await?;
+    let limit = page_limit(query.limit);
+    let entries = entries(&mut transaction, query, limit).await?;
+    let mut page = Page { items: Vec::new(), unreadable: Vec::new(), next: None };
+    let mut bytes = 0_i64;
+    let mut last = None;
+    for (place, entry) in entries.iter().enumerate() {
+        bytes = bytes.saturating_add(entry.bytes);
+        if place == limit || (place > 0 && bytes > PAGE_BYTES) {
+            page.next = last;
+            break;
+        }
+        match load(&mut transaction, entry.seq).await? {
+            Ok(finding) => page.items.push(finding),
+            Err(_) => page.unreadable.extend(FindingId::parse(&entry.id)),
+        }
+        last = Some(Cursor { last_seen: entry.last_seen, id: entry.id.clone() });
+    }
+    transaction.commit().await?;
+    Ok(page)
+}
+
+fn page_limit(asked: u32) -> usize {
+    let limit = if asked == 0 { 50 } else { asked.min(PAGE_LIMIT) };
+    usize::try_from(limit).unwrap_or(50)
+}
+
+/// One entry more than the limit, to see whether there is a next page.
+async fn entries(
+    connection: &mut SqliteConnection,
+    query: &Query,
+    limit: usize,
+) -> Result<Vec<Entry>, sqlx::Error> {
+    let after = query.after.as_ref();
+    sqlx::query_as(
+        "SELECT seq, id, last_seen,
+             length(body) + COALESCE((SELECT length(text) FROM scripts WHERE sha256 = content_sha256), 0) AS bytes
+         FROM findings
+         WHERE ($1 IS NULL OR category = $1) AND ($2 IS NULL OR state = $2)
+           AND ($3 IS NULL OR container_name = $3 OR substr(container_id, 1, length($3)) = $3)
+           AND ($4 IS NULL OR pod = $4) AND ($5 IS NULL OR namespace = $5)
+           AND ($6 IS NULL OR instr(image, $6) > 0)
+           AND last_seen >= $7 AND first_seen <= $8 AND (last_seen, id) < ($9, $10)
+         ORDER BY last_seen DESC, id DESC LIMIT $11",
+    )
+    .bind(query.category.map(Category::module_name))
+    .bind(query.state.map(State::as_str))
+    .bind(query.container.as_deref())
+    .bind(query.pod.as_deref())
+    .bind(query.namespace.as_deref())
+    .bind(query.image.as_deref())
+    .bind(query.since.map_or(0, |time| to_sql(time.0)))
+    .bind(query.until.map_or(i64::MAX, |time| to_sql(time.0)))
+    .bind(after.map_or(i64::MAX, |cursor| cursor.last_seen))
+    // Follows each id, so that the absence of a cursor lets even the last moment through.
+    .bind(after.map_or("g", |cursor| &cursor.id))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
+    .fetch_all(connection)
+    .await
+}
+
+/// One finding. The inner error says why the row cannot be read back.
+async fn load(connection: &mut SqliteConnection, seq: i64) -> Result<Result<Finding, String>, sqlx::Error> {
+    let row = sqlx::query(SELECT).bind(seq).fetch_one(connection).await?;
+    Ok(body::read(&row).map_err(|error| error.to_string()))
+}

@@ -1,0 +1,302 @@
+//! Recording: which finding an execution belongs to, and what it changes there.
+
+use crate::body::{Body, Parts, from_json, lacks, metadata_rank, to_json};
+use crate::{Store, StoreError, from_sql, to_sql};
+use evidence::{Container, Finding, FindingId};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection, FromRow, Row};
+use std::time::Duration;
+
+/// Executions that are kept for each finding, the newest ones. The count goes on.
+const KEPT_EXECUTIONS: i64 = 1_000;
+
+/// Older executions are removed when so many have come, so that most records need not look for them.
+const TRIMMED_EACH: u64 = 64;
+
+/// What became of one finding that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The finding in the store: its own, or the one that it was folded into.
+    pub id: FindingId,
+    /// Whether there is anything to tell.
+    pub outcome: Outcome,
+    /// How many executions the finding in the store stands for now.
+    pub count: u64,
+}
+
+/// What recording a finding did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A new finding.
+    New,
+    /// One more execution of a known finding.
+    Updated,
+    /// The same execution, reported again. What is known of it may be more complete now.
+    AlreadyKnown,
+}
+
+/// The row that an execution belongs to.
+struct Match {
+    seq: i64,
+    id: String,
+    count: i64,
+    first_seen: i64,
+    last_seen: i64,
+    metadata: i64,
+    known: bool,
+}
+
+impl FromRow<'_, SqliteRow> for Match {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            seq: row.try_get("seq")?,
+            id: row.try_get("id")?,
+            count: row.try_get("count")?,
+            first_seen: row.try_get("first_seen")?,
+            last_seen: row.try_get("last_seen")?,
+            metadata: row.try_get("metadata")?,
+            known: row.try_get("known")?,
+        })
+    }
+}
+
+impl Store {
+    /// Records findings, all of them or none. When it returns they are on disk.
+    ///
+    /// A finding is folded into an active one of the same container, category and text if it was executed
+    /// between that one's first and last execution or within `fold_window` of them. An execution (process id
+    /// and start of the process) counts once, however often it is recorded. The answers are in the order of
+    /// `findings`.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`] and the like; nothing is recorded then, and the same call may be repeated.
+    pub async fn record(
+        &self,
+        findings: &[Finding],
+        fold_window: Duration,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        if findings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.connection.lock().await;
+        let recorded = record_all(&mut connection, findings, fold_window).await;
+        recorded.map_err(self.explain("record findings"))
+    }
+
+    /// Puts metadata that came late into each finding of the container, unless more is known there already.
+    /// Returns how many findings changed.
+    ///
+    /// # Errors
+    /// As for [`Store::record`].
+    pub async fn complete_container(&self, container: &Container) -> Result<u64, StoreError> {
+        let mut connection = self.connection.lock().await;
+        let done = complete(&mut connection, container, None).await;
+        done.map_err(self.explain("complete a container"))
+    }
+}
+
+async fn record_all(
+    connection: &mut SqliteConnection,
+    findings: &[Finding],
+    fold_window: Duration,
+) -> Result<Vec<Recorded>, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut recorded = Vec::with_capacity(findings.len());
+    for finding in findings {
+        recorded.push(record_one(&mut transaction, finding, fold_window).await?);
+    }
+    transaction.commit().await?;
+    Ok(recorded)
+}
+
+async fn record_one(
+    connection: &mut SqliteConnection,
+    finding: &Finding,
+    fold_window: Duration,
+) -> Result<Recorded, sqlx::Error> {
+    let Some(found) = find_match(connection, finding, fold_window).await? else {
+        insert(connection, finding).await?;
+        return Ok(Recorded { id: finding.id.clone(), outcome: Outcome::New, count: finding.count.max(1) });
+    };
+    let (outcome, count) = if found.known {
+        improve(connection, finding, found.seq).await?;
+        (Outcome::AlreadyKnown, from_sql(found.count))
+    } else {
+        (Outcome::Updated, count_in(connection, finding, &found).await?)
+    };
+    if let Some(container) = &finding.capture.container
+        && metadata_rank(Some(container)) > found.metadata
+    {
+        complete(connection, container, Some(found.seq)).await?;
+    }
+    let id = FindingId::parse(&found.id).unwrap_or_else(|| finding.id.clone());
+    Ok(Recorded { id, outcome, count })
+}
+
+/// The finding that knows the execution already, else the newest one to fold it into.
+async fn find_match(
+    connection: &mut SqliteConnection,
+    finding: &Finding,
+    fold_window: Duration,
+) -> Result<Option<Match>, sqlx::Error> {
+    let execution = finding.execution();
+    let at = to_sql(execution.at.0);
+    let window = i64::try_from(fold_window.as_nanos()).unwrap_or(i64::MAX);
+    sqlx::query_as(
+        "SELECT * FROM (SELECT seq, id, count, first_seen, last_seen, metadata, state,
+             id = $4 OR EXISTS (SELECT 1 FROM executions
+                                WHERE finding = seq AND pid = $5 AND start_ticks = $6) AS known
+             FROM findings
+             WHERE (content_sha256 = $1 AND container_id = $2 AND category = $3) OR id = $4) AS candidate
+         WHERE known OR (state = 'ACTIVE' AND last_seen >= $7 AND first_seen <= $8)
+         ORDER BY known DESC, last_seen DESC LIMIT 1",
+    )
+    .bind(&finding.content_sha256.0[..])
+    .bind(finding.container_id())
+    .bind(finding.category.module_name())
+    .bind(finding.id.as_str())
+    .bind(i64::from(execution.pid))
+    .bind(execution.start_ticks.cast_signed())
+    .bind(at.saturating_sub(window))
+    .bind(at.saturating_add(window))
+    .fetch_optional(connection)
+    .await
+}
+
+async fn insert(connection: &mut SqliteConnection, finding: &Finding) -> Result<(), sqlx::Error> {
+    let parts = Parts::of(finding)?;
+    if let Some(text) = parts.text {
+        sqlx::query("INSERT INTO scripts (sha256, text) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(&finding.content_sha256.0[..])
+            .bind(text)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let container = finding.capture.container.as_ref();
+    let pod = container.and_then(|container| container.pod.as_ref());
+    let seq: i64 = sqlx::query_scalar(
+        "INSERT INTO findings (id, category, state, first_seen, last_seen, count, content_sha256, container_id,
+             metadata, container_name, image, namespace, pod, container, body)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING seq",
+    )
+    .bind(finding.id.as_str())
+    .bind(finding.category.module_name())
+    .bind(finding.state.as_str())
+    .bind(to_sql(finding.first_seen.0))
+    .bind(to_sql(finding.last_seen.0))
+    .bind(to_sql(finding.count.max(1)))
+    .bind(&finding.content_sha256.0[..])
+    .bind(finding.container_id())
+    .bind(metadata_rank(container))
+    .bind(container.and_then(|container| container.name.as_deref()))
+    .bind(container.and_then(|container| container.image.as_deref()))
+    .bind(pod.and_then(|pod| pod.namespace.as_deref()))
+    .bind(pod.and_then(|pod| pod.name.as_deref()))
+    .bind(container.map(to_json).transpose()?)
+    .bind(parts.body)
+    .fetch_one(&mut *connection)
+    .await?;
+    insert_execution(connection, finding, seq).await
+}
+
+async fn insert_execution(
+    connection: &mut SqliteConnection,
+    finding: &Finding,
+    seq: i64,
+) -> Result<(), sqlx::Error> {
+    let execution = finding.execution();
+    sqlx::query("INSERT INTO executions (finding, pid, start_ticks, at) VALUES ($1, $2, $3, $4)")
+        .bind(seq)
+        .bind(i64::from(execution.pid))
+        .bind(execution.start_ticks.cast_signed())
+        .bind(to_sql(execution.at.0))
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// One more execution of a known finding. Its capture becomes that of the latest one. Returns the new count.
+async fn count_in(
+    connection: &mut SqliteConnection,
+    finding: &Finding,
+    found: &Match,
+) -> Result<u64, sqlx::Error> {
+    let before = from_sql(found.count);
+    let count = before.saturating_add(finding.count.max(1));
+    let is_latest = to_sql(finding.last_seen.0) >= found.last_seen;
+    let body = if is_latest { Some(Parts::of(finding)?.body) } else { None };
+    sqlx::query(
+        "UPDATE findings SET count = $1, first_seen = $2, last_seen = $3, body = COALESCE($4, body) WHERE seq = $5",
+    )
+    .bind(to_sql(count))
+    .bind(found.first_seen.min(to_sql(finding.first_seen.0)))
+    .bind(found.last_seen.max(to_sql(finding.last_seen.0)))
+    .bind(body)
+    .bind(found.seq)
+    .execute(&mut *connection)
+    .await?;
+    insert_execution(connection, finding, found.seq).await?;
+    if count > KEPT_EXECUTIONS.unsigned_abs() && count / TRIMMED_EACH != before / TRIMMED_EACH {
+        trim_executions(connection, found.seq).await?;
+    }
+    Ok(count)
+}
+
+async fn trim_executions(connection: &mut SqliteConnection, seq: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM executions WHERE finding = $1 AND (pid, start_ticks) NOT IN
+             (SELECT pid, start_ticks FROM executions WHERE finding = $1
+              ORDER BY at DESC, start_ticks DESC, pid DESC LIMIT $2)",
+    )
+    .bind(seq)
+    .bind(KEPT_EXECUTIONS)
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// A second report of the execution that the finding shows replaces the first where it knows more: a hash
+/// that took its time. A body that cannot be read any more is replaced as well.
+async fn improve(connection: &mut SqliteConnection, finding: &Finding, seq: i64) -> Result<(), sqlx::Error> {
+    let json: String = sqlx::query_scalar("SELECT body FROM findings WHERE seq = $1")
+        .bind(seq)
+        .fetch_one(&mut *connection)
+        .await?;
+    let is_better = from_json::<Body>(&json).map_or(true, |known| {
+        let (old, new) = (known.finding.execution(), finding.execution());
+        (old.pid, old.start_ticks) == (new.pid, new.start_ticks) && lacks(finding) < lacks(&known.finding)
+    });
+    if !is_better {
+        return Ok(());
+    }
+    sqlx::query("UPDATE findings SET body = $1 WHERE seq = $2")
+        .bind(Parts::of(finding)?.body)
+        .bind(seq)
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Writes what is known of a container into its findings, or into one of them.
+async fn complete(
+    connection: &mut SqliteConnection,
+    container: &Container,
+    only: Option<i64>,
+) -> Result<u64, sqlx::Error> {
+    let pod = container.pod.as_ref();
+    let done = sqlx::query(
+        "UPDATE findings SET metadata = $2, container_name = $3, image = $4, namespace = $5, pod = $6, container = $7
+         WHERE container_id = $1 AND metadata <= $2 AND container <> $7 AND ($8 IS NULL OR seq = $8)",
+    )
+    .bind(&container.id)
+    .bind(metadata_rank(Some(container)))
+    .bind(container.name.as_deref())
+    .bind(container.image.as_deref())
+    .bind(pod.and_then(|pod| pod.namespace.as_deref()))
+    .bind(pod.and_then(|pod| pod.name.as_deref()))
+    .bind(to_json(container)?)
+    .bind(only)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,116 @@
+//! Throwing away what is old or too much.
+
+use crate::{Store, StoreError, to_sql};
+use evidence::Timestamp;
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
+use std::time::Duration;
+
+/// Findings that are removed in one transaction: short enough that a record in between does not wait long.
+const BATCH: i64 = 500;
+
+/// Gaps that are kept, the newest ones, however young the others are.
+const KEPT_GAPS: i64 = 10_000;
+
+/// Pages that are given back to the file system after each batch.
+const VACUUM: &str = "PRAGMA incremental_vacuum(2000)";
+
+/// What to keep. The default keeps everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RetentionPolicy {
+    /// How long a finding is kept after its last execution, and a gap after its end.
+    pub max_age: Option<Duration>,
+    /// How many findings are kept, those last executed longest ago going first.
+    pub max_findings: Option<u64>,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Removed {
+    /// Findings, with their executions.
+    pub findings: u64,
+    /// Texts that no finding shows any more.
+    pub scripts: u64,
+    /// Gaps.
+    pub gaps: u64,
+}
+
+impl Store {
+    /// Removes what the policy does not keep at the time `now`, in short steps between which others may record.
+    ///
+    /// # Errors
+    /// Where the database cannot be written; steps that are done stay done.
+    pub async fn retain(&self, policy: &RetentionPolicy, now: Timestamp) -> Result<Removed, StoreError> {
+        let max_age = policy.max_age.map(|age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
+        let oldest = max_age.map_or(0, |age| to_sql(now.0.saturating_sub(age)));
+        let mut removed = Removed::default();
+        loop {
+            let mut connection = self.connection.lock().await;
+            let step = remove_findings(&mut connection, oldest, policy.max_findings).await;
+            let (findings, scripts) = step.map_err(self.explain("remove old findings"))?;
+            removed.findings += findings;
+            removed.scripts += scripts;
+            if findings < BATCH.unsigned_abs() {
+                break;
+            }
+        }
+        let mut connection = self.connection.lock().await;
+        let gaps = remove_gaps(&mut connection, oldest).await;
+        removed.gaps = gaps.map_err(self.explain("remove old gaps"))?;
+        Ok(removed)
+    }
+}
+
+/// One batch; returns how many findings and scripts went.
+async fn remove_findings(
+    connection: &mut SqliteConnection,
+    oldest: i64,
+    max_findings: Option<u64>,
+) -> Result<(u64, u64), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM findings").fetch_one(&mut *transaction).await?;
+    let surplus = total.saturating_sub(max_findings.map_or(i64::MAX, to_sql)).clamp(0, BATCH);
+    let texts: Vec<Vec<u8>> = sqlx::query_scalar(
+        "DELETE FROM findings WHERE seq IN
+             (SELECT seq FROM findings WHERE last_seen < $1 ORDER BY last_seen, id LIMIT $2)
+           OR seq IN (SELECT seq FROM findings ORDER BY last_seen, id LIMIT $3)
+         RETURNING content_sha256",
+    )
+    .bind(oldest)
+    .bind(BATCH)
+    .bind(surplus)
+    .fetch_all(&mut *transaction)
+    .await?;
+    let mut scripts = 0;
+    for text in &texts {
+        scripts += remove_script(&mut transaction, text).await?;
+    }
+    transaction.commit().await?;
+    if !texts.is_empty() {
+        sqlx::raw_sql(VACUUM).execute(connection).await?;
+    }
+    Ok((u64::try_from(texts.len()).unwrap_or(u64::MAX), scripts))
+}
+
+async fn remove_script(connection: &mut SqliteConnection, sha256: &[u8]) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "DELETE FROM scripts WHERE sha256 = $1
+           AND NOT EXISTS (SELECT 1 FROM findings WHERE content_sha256 = $1)",
+    )
+    .bind(sha256)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+async fn remove_gaps(connection: &mut SqliteConnection, oldest: i64) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "DELETE FROM gaps WHERE ended < $1
+           OR seq <= (SELECT seq FROM gaps ORDER BY seq DESC LIMIT 1 OFFSET $2)",
+    )
+    .bind(oldest)
+    .bind(KEPT_GAPS)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,271 @@
+//! Which executions become one finding, and what that finding then says.
+
+use crate::samples::{HOUR, Sandbox, capture, container, execution, finding, with_hash};
+use evidence::text::Untrusted;
+use evidence::{Content, CoverageNote, Finding, Metadata, Reason, State};
+use std::time::Duration;
+use store::Outcome::{self, AlreadyKnown, New, Updated};
+
+/// Records one after the other with a window of an hour: what becomes of each, and its finding's count.
+async fn check(executions: &[Finding], expected: &[(Outcome, u64)]) -> Sandbox {
+    let sandbox = Sandbox::new().await;
+    let mut outcomes = Vec::new();
+    for execution in executions {
+        let recorded = sandbox.store.record(std::slice::from_ref(execution), HOUR).await.unwrap();
+        outcomes.push((recorded[0].outcome, recorded[0].count));
+    }
+    assert_eq!(outcomes, expected);
+    sandbox
+}
+
+#[tokio::test]
+async fn the_same_script_again_in_the_same_container_is_one_finding() {
+    let executions = [execution("a", "x", 1, 0), execution("a", "x", 2, 60), execution("a", "x", 3, 120)];
+    let sandbox = check(&executions, &[(New, 1), (Updated, 2), (Updated, 3)]).await;
+    let stored = sandbox.store.get(&executions[0].id).await.unwrap();
+    assert_eq!(stored.count, 3);
+    assert_eq!(stored.first_seen, executions[0].first_seen);
+    assert_eq!(stored.last_seen, executions[2].last_seen);
+    assert_eq!(stored.capture.process, executions[2].capture.process, "the capture is the latest one");
+}
+
+#[tokio::test]
+async fn another_container_text_or_category_is_another_finding() {
+    let mut shell = execution("a", "x", 4, 3);
+    shell.category = evidence::Category::MaliciousScriptExecuted;
+    let executions = [execution("a", "x", 1, 0), execution("b", "x", 2, 1), execution("a", "y", 3, 2), shell];
+    check(&executions, &[(New, 1), (New, 1), (New, 1), (New, 1)]).await;
+}
+
+#[tokio::test]
+async fn a_process_of_the_host_has_no_container() {
+    let mut capture = capture("", "x", 1, 0);
+    capture.container = None;
+    let sandbox = check(&[finding(capture.clone())], &[(New, 1)]).await;
+    assert_eq!(sandbox.stored(&finding(capture)).await.capture.container, None);
+}
+
+#[tokio::test]
+async fn the_window_runs_from_the_last_execution() {
+    let executions = [
+        execution("a", "x", 1, 0),
+        execution("a", "x", 2, 3600),
+        execution("a", "x", 3, 7200),
+        execution("a", "x", 4, 10_801),
+    ];
+    check(&executions, &[(New, 1), (Updated, 2), (Updated, 3), (New, 1)]).await;
+}
+
+#[tokio::test]
+async fn a_report_that_comes_late_is_counted_and_the_capture_stays_the_latest() {
+    let executions = [
+        execution("a", "x", 1, 600),
+        execution("a", "x", 2, 3000),
+        execution("a", "x", 3, 900),
+        execution("a", "x", 4, 0),
+    ];
+    let sandbox = check(&executions, &[(New, 1), (Updated, 2), (Updated, 3), (Updated, 4)]).await;
+    let stored = sandbox.store.get(&executions[0].id).await.unwrap();
+    assert_eq!(stored.capture.process.pid, 2);
+    assert_eq!((stored.first_seen, stored.last_seen), (executions[3].first_seen, executions[1].last_seen));
+}
+
+#[tokio::test]
+async fn a_window_of_nothing_folds_nothing() {
+    let sandbox = Sandbox::new().await;
+    let executions = [execution("a", "x", 1, 0), execution("a", "x", 2, 1)];
+    let recorded = sandbox.store.record(&executions, Duration::ZERO).await.unwrap();
+    assert_eq!(recorded.iter().map(|recorded| recorded.outcome).collect::<Vec<_>>(), [New, New]);
+}
+
+#[tokio::test]
+async fn a_window_without_end_folds_all() {
+    let sandbox = Sandbox::new().await;
+    let executions = [execution("a", "x", 1, 0), execution("a", "x", 2, 1_000_000_000)];
+    let recorded = sandbox.store.record(&executions, Duration::MAX).await.unwrap();
+    assert_eq!(recorded[1].outcome, Updated);
+}
+
+#[tokio::test]
+async fn a_finding_that_was_dealt_with_is_not_reopened() {
+    let mut closed = execution("a", "x", 1, 0);
+    closed.state = State::Inactive;
+    let again = execution("a", "x", 2, 1);
+    let sandbox = check(&[closed.clone(), again], &[(New, 1), (New, 1)]).await;
+    assert_eq!(sandbox.store.get(&closed.id).await.unwrap().state, State::Inactive);
+}
+
+#[tokio::test]
+async fn the_same_execution_reported_again_does_not_count() {
+    let first = execution("a", "x", 1, 0);
+    let mut later_sight = execution("a", "x", 2, 90);
+    later_sight.capture.process.start_ticks = 12_345;
+    let mut other_process = execution("a", "x", 1, 120);
+    other_process.capture.process.start_ticks += 1;
+    let mut seen_again = later_sight.clone();
+    seen_again.capture.observed_at.0 += 5_000_000_000;
+    check(
+        &[first.clone(), first.clone(), later_sight, seen_again, first, other_process],
+        &[(New, 1), (AlreadyKnown, 1), (Updated, 2), (AlreadyKnown, 2), (AlreadyKnown, 2), (Updated, 3)],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeated_report_completes_the_capture_and_never_makes_it_poorer() {
+    let poor = capture("a", "x", 1, 0);
+    let rich = with_hash(poor.clone());
+    let sandbox = Sandbox::new().await;
+    sandbox.stored(&finding(poor.clone())).await;
+    assert_eq!(sandbox.stored(&finding(rich.clone())).await.capture, rich);
+    assert_eq!(sandbox.stored(&finding(poor)).await.capture, rich);
+}
+
+#[tokio::test]
+async fn a_late_hash_of_an_older_execution_leaves_the_latest_capture_alone() {
+    let sandbox = Sandbox::new().await;
+    let older = capture("a", "x", 1, 0);
+    let latest = capture("a", "x", 2, 5);
+    sandbox.stored(&finding(older.clone())).await;
+    sandbox.stored(&finding(latest.clone())).await;
+    assert_eq!(sandbox.stored(&finding(with_hash(older))).await.capture, latest);
+}
+
+#[tokio::test]
+async fn one_batch_folds_within_itself() {
+    let sandbox = Sandbox::new().await;
+    let batch: Vec<_> = (1..=64).map(|pid| execution("a", "x", pid, u64::from(pid))).collect();
+    let recorded = sandbox.store.record(&batch, HOUR).await.unwrap();
+    assert_eq!(recorded.len(), 64);
+    assert_eq!((recorded[63].outcome, recorded[63].count), (Updated, 64));
+    assert!(sandbox.store.record(&[], HOUR).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn late_metadata_completes_each_finding_of_the_container() {
+    let sandbox = Sandbox::new().await;
+    let batch = [execution("a", "x", 1, 0), execution("a", "y", 2, 0), execution("b", "x", 3, 0)];
+    sandbox.store.record(&batch, HOUR).await.unwrap();
+    let known = container("a", "web-0", "shop", "registry.example/web:1");
+    assert_eq!(sandbox.store.complete_container(&known).await.unwrap(), 2);
+    assert_eq!(sandbox.store.complete_container(&known).await.unwrap(), 0, "nothing left to change");
+    assert_eq!(sandbox.store.get(&batch[1].id).await.unwrap().capture.container, Some(known));
+    let other = sandbox.store.get(&batch[2].id).await.unwrap();
+    assert_eq!(other.capture.container.unwrap().metadata, Metadata::Pending);
+}
+
+#[tokio::test]
+async fn known_metadata_is_not_replaced_by_less() {
+    let sandbox = Sandbox::new().await;
+    let known = container("a", "web-0", "shop", "registry.example/web:1");
+    let first = sandbox.stored(&execution("a", "x", 1, 0)).await;
+    sandbox.store.complete_container(&known).await.unwrap();
+    let mut missing = evidence::Container::pending("a", None);
+    assert_eq!(sandbox.store.complete_container(&missing).await.unwrap(), 0);
+    missing.metadata = Metadata::Missing("nobody knew it".to_owned());
+    assert_eq!(sandbox.store.complete_container(&missing).await.unwrap(), 0);
+    let again = sandbox.stored(&execution("a", "x", 2, 60)).await;
+    assert_eq!((again.id, again.count), (first.id, 2));
+    assert_eq!(again.capture.container, Some(known));
+}
+
+#[tokio::test]
+async fn metadata_that_comes_with_a_later_execution_is_kept() {
+    let sandbox = Sandbox::new().await;
+    sandbox.stored(&execution("a", "x", 1, 0)).await;
+    let known = container("a", "web-0", "shop", "registry.example/web:1");
+    let mut later = capture("a", "x", 2, 1);
+    later.container = Some(known.clone());
+    assert_eq!(sandbox.stored(&finding(later)).await.capture.container, Some(known));
+}
+
+#[tokio::test]
+async fn a_finding_comes_back_as_it_was() {
+    let sandbox = Sandbox::new().await;
+    let mut whole = execution("a", "import os", 1, 0);
+    whole.verdict.reasons.push(Reason {
+        indicator: "runs a command".to_owned(),
+        line: Some(1),
+        excerpt: "import os".to_owned(),
+        weight: 1.25,
+        technique: Some(evidence::Technique::Python),
+    });
+    assert_eq!(sandbox.stored(&whole).await, whole);
+}
+
+#[tokio::test]
+async fn a_cut_text_and_a_whole_one_of_the_same_bytes_stay_apart() {
+    let sandbox = Sandbox::new().await;
+    let mut cut = capture("a", "", 1, 0);
+    cut.script.content = Content::HeadAndTail { head: "head".into(), tail: "tail".into(), omitted: u64::MAX };
+    cut.coverage.insert(CoverageNote::HeadAndTail);
+    let whole = capture("b", "headtail", 2, 0);
+    let (cut, whole) = (finding(cut), finding(whole));
+    assert_eq!(cut.content_sha256, whole.content_sha256);
+    assert_eq!(sandbox.stored(&cut).await, cut);
+    assert_eq!(sandbox.stored(&whole).await, whole);
+    assert_eq!(sandbox.store.get(&cut.id).await.unwrap(), cut);
+}
+
+#[tokio::test]
+async fn bytes_of_any_kind_survive() {
+    let sandbox = Sandbox::new().await;
+    let every_byte: Vec<u8> = (0..=255).collect();
+    let hostile = || Untrusted(every_byte.clone());
+    let mut capture = capture("a\0'\"; DROP TABLE findings; --\u{202e}", "", 1, 0);
+    capture.script.content = Content::Whole(hostile());
+    capture.script.path = Some(Untrusted(vec![b'/'; 4096]));
+    capture.script.module = Some(hostile());
+    capture.script.drift = evidence::Drift::Volume(hostile());
+    capture.process.args = vec![hostile(), Untrusted::default(), Untrusted(vec![0xff; 131_072])];
+    capture.process.environment = vec![hostile()];
+    capture.process.comm = Untrusted(b"\xff\n\x1b[2J".to_vec());
+    capture.process.cwd = hostile();
+    capture.process.start_ticks = u64::MAX;
+    capture.process.pid = u32::MAX;
+    let hostile = finding(capture);
+    assert_eq!(sandbox.stored(&hostile).await, hostile);
+    assert_eq!(sandbox.store.executions(&hostile.id, 10).await.unwrap(), [hostile.execution()]);
+}
+
+#[tokio::test]
+async fn the_text_of_an_inline_script_is_stored_once_and_shown_twice() {
+    let sandbox = Sandbox::new().await;
+    let text = "print('only here')\n".repeat(5_000);
+    let mut capture = capture("a", &text, 1, 0);
+    capture.script.kind = evidence::ScriptKind::Inline;
+    capture.script.text_argument = Some(2);
+    capture.process.args = vec!["python3".into(), "-c".into(), text.as_str().into(), "".into()];
+    let inline = finding(capture);
+    assert_eq!(sandbox.stored(&inline).await, inline);
+    let Sandbox { folder, store } = sandbox;
+    store.close().await.unwrap();
+    let size = std::fs::metadata(folder.path().join("urva.db")).unwrap().len();
+    assert!(size < 2 * text.len() as u64, "{size} bytes for a text of {}", text.len());
+}
+
+#[tokio::test]
+async fn numbers_that_are_none_lose_no_finding() {
+    let sandbox = Sandbox::new().await;
+    let mut odd = execution("a", "x", 1, 0);
+    odd.verdict.score = f32::NAN;
+    odd.verdict.threshold = f32::INFINITY;
+    let stored = sandbox.stored(&odd).await;
+    assert_eq!((stored.verdict.score, stored.verdict.threshold), (0.0, f32::MAX));
+}
+
+#[tokio::test]
+async fn only_the_newest_executions_are_kept_and_the_count_is_true() {
+    let sandbox = Sandbox::new().await;
+    let executions: Vec<_> = (1..=1_500_u32).map(|pid| execution("a", "x", pid, u64::from(pid))).collect();
+    for batch in executions.chunks(100) {
+        sandbox.store.record(batch, HOUR).await.unwrap();
+    }
+    let id = &executions[0].id;
+    assert_eq!(sandbox.store.get(id).await.unwrap().count, 1_500);
+    let kept = sandbox.store.executions(id, u32::MAX).await.unwrap();
+    assert!((1_000..1_064).contains(&kept.len()), "{} executions", kept.len());
+    assert_eq!(kept[0], executions[1_499].execution(), "the newest first");
+    let again = sandbox.store.record(&executions[1_499..], HOUR).await.unwrap();
+    assert_eq!((again[0].outcome, again[0].count), (AlreadyKnown, 1_500));
+}
