@@ -1,1 +1,44 @@
-//! (being written)
+//! Captures what interpreters execute in containers, with eBPF.
+//!
+//! [`Sensor::open`] attaches the probes; [`Sensor::next`] then yields a [`Seen`] for each script that is
+//! executed and for each loss. The way of one exec: `bpf/exec.bpf.c` → [`probe`](self) → [`wire`] →
+//! `assemble` → `capture` (what interpreter, which script, which container, what text).
+//!
+//! Owns: BPF programs, their loading and decoding, reading scripts through the container's own root,
+//! attribution to a container by its cgroup. The only crate with `unsafe`.
+//! Refuses: judging. No script text is looked at here beyond copying and hashing it.
+
+mod assemble;
+mod attribution;
+mod capture;
+pub mod cgroup;
+pub mod command_line;
+mod drift;
+mod error;
+mod executable;
+mod file;
+pub mod modules;
+mod probe;
+pub mod recognize;
+mod running;
+mod sensor;
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn,
+    clippy::undocumented_unsafe_blocks,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "generated"
+)]
+mod skeleton {
+    include!(concat!(env!("OUT_DIR"), "/exec.skel.rs"));
+}
+pub mod wire;
+
+pub use error::SensorError;
+pub use sensor::{Ended, Seen, Sensor, Settings};

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The one definition of what crosses from the kernel to user space. Rust's types come from this file
+ * through the object's BTF; a test compares sizes and offsets with what a C compiler makes of it.
+ *
+ * Everything is little endian as on the host, packed by order and not by attribute: fields are sorted by
+ * size so that no padding arises (clang would otherwise read packed fields byte by byte).
+ */
+#ifndef URVA_EVENT_H
+#define URVA_EVENT_H
+
+/* "Strings" are the arguments and the environment, one run of NUL-terminated strings on the new stack. */
+/* Most bytes of them that ride in the first record; the rest follows in strings_event records. */
+#define FIRST_STRINGS_MAX 8192
+/* Most bytes in one strings_event. */
+#define STRINGS_CHUNK 16384
+/* The kernel allows them 2 MiB together with the usual 8 MiB stack, and 6 MiB at the most. */
+#define STRINGS_MAX (6 * 1024 * 1024)
+/* A path as the kernel gives it to user space, and the components that urva follows of it. */
+#define PATH_BYTES_MAX 4096
+#define PATH_COMPONENTS_MAX 48
+
+enum event_kind {
+    EVENT_EXEC = 1,
+    EVENT_STRINGS = 2,
+};
+
+enum exec_flags {
+    /* Nobody has looked at this executable yet: user space shall say what it is. */
+    EXEC_UNKNOWN_EXECUTABLE = 1 << 0,
+    /* A path is longer than what is followed. */
+    EXEC_PATH_CUT = 1 << 1,
+    /* The process has a controlling terminal. */
+    EXEC_HAS_TERMINAL = 1 << 2,
+};
+
+/*
+ * One exec. Behind it, in this order and with the lengths given: the executable's path, the working
+ * directory and the cgroup (each as NUL-terminated components, leaf first), and the first part of the
+ * strings. The rest of the strings follows in strings_event records with the same pid and exec_time, the last
+ * of them marked; there are none where the first part is all.
+ */
+struct exec_event {
+    __u64 exec_time;         /* CLOCK_BOOTTIME in ns, when the exec happened */
+    __u64 start_time;        /* CLOCK_BOOTTIME in ns, when the process was forked */
+    __u64 executable_device; /* kernel's dev_t of the executable's file system */
+    __u64 executable_inode;
+    __u64 executable_changed; /* ctime, whole seconds */
+    __u64 executable_size;
+    __u64 arguments_size;   /* bytes of all arguments, NULs included */
+    __u64 environment_size; /* bytes of the environment, NULs included */
+    __u64 strings_size;     /* bytes of strings that are sent: the environment may be cut */
+    __u32 kind;             /* EVENT_EXEC */
+    __u32 flags;            /* enum exec_flags */
+    __u32 pid;              /* thread group id, host's PID namespace */
+    __u32 pid_in_container; /* thread group id, the process's own PID namespace */
+    __u32 parent_pid;       /* thread group id of the real parent */
+    __u32 uid;              /* effective, host's user namespace */
+    __u32 gid;
+    __u32 mount_namespace;
+    __u32 pid_namespace;
+    __u32 network_namespace;
+    __u32 user_namespace;
+    __u32 stdin_mode;   /* i_mode of file descriptor 0; 0 where it is closed */
+    __u32 stdin_device; /* i_rdev of file descriptor 0 */
+    __u32 executable_path_length;
+    __u32 cwd_length;
+    __u32 cgroup_length;
+    __u32 strings_length;        /* bytes of strings in this record */
+    __u32 executable_changed_ns; /* ctime, nanoseconds within the second */
+    __u8 comm[16];
+};
+
+/* A further part of an exec's strings. */
+struct strings_event {
+    __u64 exec_time;
+    __u64 offset; /* of its first byte in all strings */
+    __u32 kind;   /* EVENT_STRINGS */
+    __u32 pid;
+    __u32 length;  /* bytes behind this header; 0 where the stack could not be read */
+    __u32 is_last; /* 1 on the last record of this exec */
+};
+
+/* What user space found an executable to be; what the kernel side does with its execs. */
+enum executable_class {
+    CLASS_OTHER = 1,       /* no interpreter: nothing is sent */
+    CLASS_INTERPRETER = 2, /* every exec is sent */
+    CLASS_BUSYBOX = 3,     /* sent where argv[0] names a shell, or busybox itself */
+};
+
+/* An executable, and the state of it that was looked at. */
+struct executable_key {
+    __u64 device;
+    __u64 inode;
+};
+
+struct executable_verdict {
+    __u64 changed;
+    __u64 size;
+    __u32 changed_ns;
+    __u32 class_; /* enum executable_class */
+};
+
+/* Indices of the per-CPU counters. */
+enum counter {
+    COUNTER_SENT = 0, /* execs handed to user space */
+    COUNTER_LOST = 1, /* execs of which a record found no room in the ring */
+    COUNTER_COUNT = 2,
+};
+
+#endif

@@ -1,0 +1,16 @@
+//! Compiles the BPF programs with clang and generates their skeletons: loader, maps, and the Rust types of
+//! `event.h`, read from the object's BTF.
+
+use libbpf_cargo::SkeletonBuilder;
+use std::path::PathBuf;
+
+fn main() {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    println!("cargo:rerun-if-changed=bpf");
+    SkeletonBuilder::new()
+        .source("bpf/exec.bpf.c")
+        .clang_args(["-Wall", "-Werror", "-Wno-unused-function", "-mcpu=v3"])
+        .reference_obj(true)
+        .build_and_generate(out.join("exec.skel.rs"))
+        .expect("bpf/exec.bpf.c compiles: is clang installed?");
+}

@@ -1,0 +1,238 @@
+//! Puts the records of one exec together again.
+//!
+//! Owns: the execs of which some records are still to come, bounded in number and bytes.
+//! Refuses: waiting for ever. When the bound is reached the oldest is given up and counted.
+
+use crate::wire::{Event, ExecHeader, ExecRecord, WireError, decode, value};
+use evidence::Untrusted;
+use std::collections::BTreeMap;
+
+/// Execs that may be incomplete at the same time; each CPU writes one at a time, so this is far more than needed.
+const PENDING_MAX: usize = 256;
+/// Bytes that the pending execs may hold together.
+const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// One exec, complete.
+#[derive(Debug, Clone)]
+pub(crate) struct Exec {
+    /// The numbers of its first record.
+    pub(crate) header: ExecHeader,
+    /// Absolute path of the executable inside the container.
+    pub(crate) executable: Untrusted,
+    /// Working directory.
+    pub(crate) cwd: Untrusted,
+    /// Path of the cgroup.
+    pub(crate) cgroup: Untrusted,
+    /// All arguments that came.
+    pub(crate) arguments: Vec<Untrusted>,
+    /// The environment as far as it came.
+    pub(crate) environment: Vec<Untrusted>,
+    /// Whether arguments are missing.
+    pub(crate) arguments_cut: bool,
+    /// Whether some of the environment is missing.
+    pub(crate) environment_cut: bool,
+}
+
+impl Exec {
+    /// Whether one of `value::EXEC_*` is set.
+    pub(crate) fn has(&self, flag: u32) -> bool {
+        self.header.flags & flag != 0
+    }
+}
+
+/// Records in, execs out.
+#[derive(Debug, Default)]
+pub(crate) struct Assembler {
+    /// By time, so that the first is the oldest.
+    pending: BTreeMap<(u64, u32), Pending>,
+    bytes: usize,
+    given_up: u64,
+}
+
+#[derive(Debug)]
+struct Pending {
+    exec: Exec,
+    strings: Vec<u8>,
+}
+
+impl Assembler {
+    /// Takes one record; returns the exec that it completes.
+    pub(crate) fn push(&mut self, record: &[u8]) -> Result<Option<Exec>, WireError> {
+        match decode(record)? {
+            Event::Exec(first) => Ok(self.begin(*first)),
+            Event::Strings { header, bytes } => {
+                let key = (header.exec_time, header.pid);
+                let Some(pending) = self.pending.get_mut(&key) else { return Ok(None) };
+                // A hole means that a record was lost: what follows cannot be placed and ends the exec.
+                let is_next = pending.strings.len() as u64 == header.offset;
+                if is_next {
+                    let room = pending.exec.header.strings_size.saturating_sub(header.offset);
+                    let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+                    pending.strings.extend_from_slice(&bytes[..fits]);
+                    self.bytes += fits;
+                }
+                if header.is_last != 0 || !is_next {
+                    return Ok(self.take(key));
+                }
+                self.shrink();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Execs that were given up since the last call.
+    pub(crate) fn take_given_up(&mut self) -> u64 {
+        std::mem::take(&mut self.given_up)
+    }
+
+    fn begin(&mut self, first: ExecRecord<'_>) -> Option<Exec> {
+        let exec = Exec {
+            header: first.header,
+            executable: first.executable,
+            cwd: first.cwd,
+            cgroup: first.cgroup,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            arguments_cut: false,
+            environment_cut: false,
+        };
+        if first.strings.len() as u64 == first.header.strings_size {
+            return Some(finish(exec, first.strings));
+        }
+        let key = (first.header.exec_time, first.header.pid);
+        self.bytes += first.strings.len();
+        if let Some(twin) = self.pending.insert(key, Pending { exec, strings: first.strings.to_vec() }) {
+            self.bytes -= twin.strings.len();
+            self.given_up += 1;
+        }
+        self.shrink();
+        None
+    }
+
+    fn take(&mut self, key: (u64, u32)) -> Option<Exec> {
+        let pending = self.pending.remove(&key)?;
+        self.bytes -= pending.strings.len();
+        Some(finish(pending.exec, &pending.strings))
+    }
+
+    fn shrink(&mut self) {
+        while self.pending.len() > PENDING_MAX || self.bytes > PENDING_BYTES_MAX {
+            let Some((_, oldest)) = self.pending.pop_first() else { return };
+            self.bytes -= oldest.strings.len();
+            self.given_up += 1;
+        }
+    }
+}
+
+/// Cuts the strings into arguments and environment.
+fn finish(mut exec: Exec, strings: &[u8]) -> Exec {
+    let arguments_size = usize::try_from(exec.header.arguments_size).unwrap_or(usize::MAX);
+    let environment_size = usize::try_from(exec.header.environment_size).unwrap_or(usize::MAX);
+    let (arguments, environment) = strings.split_at(arguments_size.min(strings.len()));
+    exec.arguments_cut = arguments.len() < arguments_size;
+    exec.environment_cut = environment.len() < environment_size;
+    exec.arguments = split(arguments);
+    exec.environment = split(environment);
+    exec
+}
+
+fn split(strings: &[u8]) -> Vec<Untrusted> {
+    match strings.strip_suffix(b"\0").or((!strings.is_empty()).then_some(strings)) {
+        Some(strings) => strings.split(|byte| *byte == 0).map(Untrusted::from).collect(),
+        None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::StringsHeader;
+    use crate::wire::tests::{bytes_of, exec_record};
+    use proptest::prelude::*;
+
+    fn strings_record(offset: u64, bytes: &[u8], is_last: u32) -> Vec<u8> {
+        let mut record = bytes_of(&StringsHeader {
+            exec_time: 7,
+            offset,
+            kind: value::EVENT_STRINGS,
+            pid: 42,
+            length: u32::try_from(bytes.len()).unwrap(),
+            is_last,
+        });
+        record.extend_from_slice(bytes);
+        record
+    }
+
+    fn texts(strings: &[Untrusted]) -> Vec<String> {
+        strings.iter().map(Untrusted::to_text).collect()
+    }
+
+    #[test]
+    fn a_short_exec_is_complete_at_once() {
+        let mut assembler = Assembler::default();
+        let record = exec_record(b"sh\0-c\0\0HOME=/\0", 14, |header| {
+            (header.arguments_size, header.environment_size) = (7, 7);
+        });
+        let exec = assembler.push(&record).unwrap().unwrap();
+        assert_eq!(texts(&exec.arguments), ["sh", "-c", ""]);
+        assert_eq!(texts(&exec.environment), ["HOME=/"]);
+        assert!(!exec.arguments_cut && !exec.environment_cut);
+    }
+
+    #[test]
+    fn a_long_exec_is_put_together() {
+        let mut assembler = Assembler::default();
+        assert!(assembler.push(&exec_record(b"sh\0-c\0ec", 13, |_| {})).unwrap().is_none());
+        assert!(assembler.push(&strings_record(8, b"ho", 0)).unwrap().is_none());
+        let exec = assembler.push(&strings_record(10, b" x\0", 1)).unwrap().unwrap();
+        assert_eq!(texts(&exec.arguments), ["sh", "-c", "echo x"]);
+        assert_eq!((assembler.bytes, assembler.pending.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_lost_record_cuts_the_arguments_and_says_so() {
+        let mut assembler = Assembler::default();
+        assembler.push(&exec_record(b"sh\0-c\0ec", 13, |_| {})).unwrap();
+        let exec = assembler.push(&strings_record(10, b" x\0", 1)).unwrap().unwrap();
+        assert_eq!(texts(&exec.arguments), ["sh", "-c", "ec"]);
+        assert!(exec.arguments_cut);
+    }
+
+    #[test]
+    fn an_environment_beyond_the_limit_is_cut_and_says_so() {
+        let mut assembler = Assembler::default();
+        let record = exec_record(b"sh\0A=1\0B", 8, |header| {
+            (header.arguments_size, header.environment_size) = (3, 1000);
+        });
+        let exec = assembler.push(&record).unwrap().unwrap();
+        assert_eq!(texts(&exec.environment), ["A=1", "B"]);
+        assert!(exec.environment_cut && !exec.arguments_cut);
+    }
+
+    #[test]
+    fn what_never_completes_is_given_up_and_counted() {
+        let mut assembler = Assembler::default();
+        for time in 0..PENDING_MAX as u64 + 10 {
+            let record = exec_record(b"sh\0", 100, |header| header.exec_time = time);
+            assembler.push(&record).unwrap();
+        }
+        assert_eq!(assembler.take_given_up(), 10);
+        assert_eq!(assembler.take_given_up(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_of_records_is_survived(parts in prop::collection::vec((0u64..40, prop::collection::vec(any::<u8>(), 0..20), 0u32..2, any::<bool>()), 0..40)) {
+            let mut assembler = Assembler::default();
+            for (offset, bytes, is_last, is_first) in parts {
+                let record = if is_first {
+                    exec_record(&bytes, 20, |_| {})
+                } else {
+                    strings_record(offset, &bytes, is_last)
+                };
+                let _ = assembler.push(&record);
+                prop_assert!(assembler.bytes <= PENDING_BYTES_MAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Loads the exec probe and reads its ring buffer.
+//!
+//! Owns: the loaded BPF object, its link and its maps.
+//! Refuses: meaning. Records leave as bytes.
+
+use crate::error::SensorError;
+use crate::skeleton::{ExecSkel, ExecSkelBuilder, types};
+use crate::wire::{ExecHeader, value};
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::time::Duration;
+
+/// What the probe shall send.
+pub(crate) struct ProbeSettings {
+    /// Whether execs in the host's own mount namespace are sent.
+    pub(crate) include_host: bool,
+    /// Bytes of environment to send with each exec.
+    pub(crate) environment_max: u32,
+}
+
+/// The attached probe. Dropping it detaches.
+pub(crate) struct ExecProbe {
+    ring: RingBuffer<'static>,
+    counters: MapHandle,
+    program: ProgramId,
+    _link: Link,
+    _skeleton: ExecSkel<'static>,
+}
+
+/// How many execs were sent and lost since the probe was attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    pub(crate) lost: u64,
+    /// Times the kernel skipped the probe since it was running on that CPU already.
+    pub(crate) skipped: u64,
+}
+
+/// The probe's table of executables, for the threads that look at them.
+pub(crate) struct Executables(MapHandle);
+
+struct ProgramId(std::os::fd::OwnedFd);
+
+impl ExecProbe {
+    /// Loads and attaches; `on_record` then gets each record while [`ExecProbe::consume`] runs.
+    pub(crate) fn attach(
+        settings: &ProbeSettings,
+        mut on_record: impl FnMut(&[u8]) + 'static,
+    ) -> Result<(Self, Executables), SensorError> {
+        if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+            return Err(SensorError::NoBtf);
+        }
+        silence_libbpf();
+        // One object for the life of the process: leaking it gives the skeleton the lifetime that threads need.
+        let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+        let mut open = ExecSkelBuilder::default().open(storage).map_err(refused)?;
+        let Some(constants) = open.maps.rodata_data.as_deref_mut() else {
+            return Err(SensorError::Refused { program: "on_exec", reason: "it has no constants".into() });
+        };
+        constants.host_mount_namespace = namespace_of("/proc/1/ns/mnt")?;
+        constants.include_host = settings.include_host;
+        constants.environment_max = settings.environment_max;
+        let skeleton = open.load().map_err(refused)?;
+
+        let handle = |map: &dyn MapCore| MapHandle::try_clone_fd(map).map_err(refused);
+        let executables = Executables(handle(&skeleton.maps.executables)?);
+        let counters = handle(&skeleton.maps.counters)?;
+        let events = handle(&skeleton.maps.events)?;
+        let mut ring = RingBufferBuilder::new();
+        let record = move |record: &[u8]| {
+            on_record(record);
+            0
+        };
+        ring.add(&events, record).map_err(refused)?;
+        let ring = ring.build().map_err(refused)?;
+        let program = skeleton.progs.on_exec.as_fd().try_clone_to_owned();
+        let program = ProgramId(program.map_err(|source| refused(libbpf_rs::Error::from(source)))?);
+        let link = skeleton.progs.on_exec.attach().map_err(refused)?;
+        Ok((Self { ring, counters, program, _link: link, _skeleton: skeleton }, executables))
+    }
+
+    /// Waits until records are there, `wake` is readable, or the time is over. Hands out what is there.
+    /// Returns whether `wake` is readable.
+    pub(crate) fn consume(&self, wake: BorrowedFd<'_>, timeout: Duration) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        // SAFETY: the ring owns its epoll descriptor and outlives this borrow.
+        let ring = unsafe { BorrowedFd::borrow_raw(self.ring.epoll_fd()) };
+        let mut ready = [PollFd::new(&ring, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
+        let timeout = Timespec::try_from(timeout).ok();
+        // An interrupted wait is a short wait.
+        let _ = poll(&mut ready, timeout.as_ref());
+        let is_woken = !ready[1].revents().is_empty();
+        // The callback never fails, so consuming cannot.
+        let _ = self.ring.consume();
+        is_woken
+    }
+
+    /// Reads the counters.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            sent: self.sum(value::COUNTER_SENT),
+            lost: self.sum(value::COUNTER_LOST),
+            skipped: self.program.recursion_misses(),
+        }
+    }
+
+    fn sum(&self, counter: u32) -> u64 {
+        let Ok(Some(cpus)) = self.counters.lookup_percpu(&counter.to_ne_bytes(), MapFlags::ANY) else {
+            return 0;
+        };
+        cpus.iter().filter_map(|value| Some(u64::from_ne_bytes(value.get(..8)?.try_into().ok()?))).sum()
+    }
+}
+
+impl Executables {
+    /// Tells the probe what the executable of this exec is. `class` is one of `value::CLASS_*`.
+    pub(crate) fn set_class(&self, header: &ExecHeader, class: u32) {
+        let mut key = [0; size_of::<types::executable_key>()];
+        key[..8].copy_from_slice(&header.executable_device.to_ne_bytes());
+        key[8..].copy_from_slice(&header.executable_inode.to_ne_bytes());
+        let mut verdict = [0; size_of::<types::executable_verdict>()];
+        verdict[..8].copy_from_slice(&header.executable_changed.to_ne_bytes());
+        verdict[8..16].copy_from_slice(&header.executable_size.to_ne_bytes());
+        verdict[16..20].copy_from_slice(&header.executable_changed_ns.to_ne_bytes());
+        verdict[20..].copy_from_slice(&class.to_ne_bytes());
+        // Where the table refuses, the executable is looked at again next time.
+        if let Err(error) = self.0.update(&key, &verdict, MapFlags::ANY) {
+            tracing::debug!(%error, "the table of executables took no entry");
+        }
+    }
+}
+
+impl ProgramId {
+    fn recursion_misses(&self) -> u64 {
+        use std::os::fd::AsRawFd;
+        let mut info = libbpf_sys::bpf_prog_info::default();
+        let mut length = u32::try_from(size_of_val(&info)).unwrap_or(0);
+        // SAFETY: `info` is a plain structure of integers, zeroed, and `length` is its size; the kernel
+        // writes no more than that. The descriptor is open for as long as `self` lives.
+        let status = unsafe {
+            libbpf_sys::bpf_obj_get_info_by_fd(
+                self.0.as_raw_fd(),
+                std::ptr::from_mut(&mut info).cast(),
+                &raw mut length,
+            )
+        };
+        if status == 0 { info.recursion_misses } else { 0 }
+    }
+}
+
+trait CloneFd {
+    fn try_clone_fd(map: &dyn MapCore) -> libbpf_rs::Result<MapHandle>;
+}
+
+impl CloneFd for MapHandle {
+    /// A second handle to the same map that does not borrow the skeleton.
+    fn try_clone_fd(map: &dyn MapCore) -> libbpf_rs::Result<MapHandle> {
+        let info = map.info()?;
+        MapHandle::from_map_id(info.info.id)
+    }
+}
+
+/// The inode number of a namespace.
+pub(crate) fn namespace_of(path: &str) -> Result<u32, SensorError> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata =
+        std::fs::metadata(path).map_err(|source| SensorError::Proc { path: path.to_owned(), source })?;
+    // The kernel keeps the number in 32 bits.
+    u32::try_from(metadata.ino()).map_err(|_| SensorError::Proc {
+        path: path.to_owned(),
+        source: std::io::ErrorKind::InvalidData.into(),
+    })
+}
+
+fn refused(error: libbpf_rs::Error) -> SensorError {
+    match error.kind() {
+        libbpf_rs::ErrorKind::PermissionDenied => {
+            SensorError::Unprivileged("CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH")
+        }
+        _ => SensorError::Refused { program: "on_exec", reason: error.to_string() },
+    }
+}
+
+/// libbpf writes to standard error; its words belong into the log.
+fn silence_libbpf() {
+    libbpf_rs::set_print(Some((libbpf_rs::PrintLevel::Debug, |level, text| {
+        let text = text.trim_end();
+        match level {
+            libbpf_rs::PrintLevel::Warn => tracing::debug!(target: "libbpf", "{text}"),
+            _ => tracing::trace!(target: "libbpf", "{text}"),
+        }
+    })));
+}
