@@ -1,1 +1,38 @@
-fn main() {}
+//! The `urva` command: reads the command line and the config, and hands over to what was asked for.
+//!
+//! Owns: arguments, config, output to people, exit codes, and the wiring of the library crates.
+//! Refuses: logic that a library crate could own.
+
+mod card;
+mod cli;
+mod clock;
+mod config;
+mod findings;
+mod output;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(code) => code,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("urva: {error:#}");
+            cli::ERROR.into()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let globals = &cli.globals;
+    match &cli.command {
+        Command::Findings(command) => findings::run(command, globals),
+        Command::Config(command) => config::run(*command, globals),
+        Command::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "urva", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

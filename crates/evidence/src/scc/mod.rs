@@ -20,7 +20,7 @@ mod properties;
 mod types;
 
 pub use place::Place;
-pub(crate) use properties::virustotal_url;
+pub use properties::virustotal_url;
 pub use types::{
     Container, EnvironmentVariable, File, FindingMessage, GcpMetadata, Indicator, Int64, Kubernetes, Label,
     ListFindingsResult, MitreAttack, Node, Pod, Process, Resource, SecurityMarks,

@@ -30,7 +30,7 @@ pub(super) fn of(finding: &Finding, place: &Place) -> Properties {
 
 /// The link to the script's page on VirusTotal: by the hash of the whole file, since nobody else has ever hashed
 /// the prefix that a finding carries.
-pub(crate) fn virustotal_url(finding: &Finding) -> Option<String> {
+pub fn virustotal_url(finding: &Finding) -> Option<String> {
     let whole = finding.capture.script.whole_sha256()?;
     Some(format!("https://www.virustotal.com/gui/file/{whole}/detection"))
 }

@@ -1,0 +1,187 @@
+//! What can be said on the command line.
+
+use crate::config::Config;
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use evidence::{Category, FindingId};
+use std::path::PathBuf;
+
+/// Exit code where the command could not be carried out.
+pub(crate) const ERROR: u8 = 2;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  urva findings list --since 1h              what was found in the last hour
+  urva findings list --namespace shop        what was found in one namespace
+  urva findings show 3fa9                    all about the finding whose id begins with 3fa9
+  urva findings show 3fa9 --format json      the same as Security Command Center JSON
+  urva config check                          whether the config file is right
+
+Exit codes: 0 clean, 1 malicious found or action refused, 2 error.";
+
+/// Catches malicious Python and shell scripts as they run in containers.
+#[derive(Debug, Parser)]
+#[command(name = "urva", version, after_help = EXAMPLES, styles = STYLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Globals {
+    /// Config file [default: /etc/urva/urva.toml if it exists]
+    #[arg(long, global = true, env = "URVA_CONFIG", value_name = "FILE", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// State folder, which holds the database
+    #[arg(
+        long,
+        global = true,
+        env = "URVA_STATE",
+        value_name = "DIR",
+        default_value = "/var/lib/urva",
+        hide_env_values = true
+    )]
+    pub(crate) state: PathBuf,
+}
+
+impl Globals {
+    /// The config that the options name.
+    pub(crate) fn load_config(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(self.config.as_deref())?)
+    }
+
+    /// The database in the state folder.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.state.join("urva.db")
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List findings, or show one
+    #[command(subcommand)]
+    Findings(FindingsCommand),
+    /// Check and explain the config
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Write a completion script for a shell
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FindingsCommand {
+    /// List findings, those that were executed last first
+    List(ListArgs),
+    /// Show one finding: what ran, why it is malicious, where, and what to do
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// How to write it; json and jsonl are Security Command Center JSON
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub(crate) format: ListFormat,
+    /// The most findings to list
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Only what was executed since then: a duration such as 90m, 12h or 7d, or a time such as 2026-11-21T12:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Only this category
+    #[arg(long, value_enum)]
+    pub(crate) category: Option<CategoryName>,
+    /// Only this namespace
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Only this Pod
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pod: Option<String>,
+    /// Only this container, by its name or the beginning of its id
+    #[arg(long, value_name = "NAME|ID")]
+    pub(crate) container: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The finding's id, or the beginning of it
+    #[arg(value_name = "ID", value_parser = finding_id)]
+    pub(crate) id: FindingId,
+    /// How to write it; json is Security Command Center JSON
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether the config file is right, and where not
+    Check,
+    /// Write the config that is in force, defaults included, as TOML
+    Show,
+    /// Write the reference of all keys, as Markdown
+    Reference,
+}
+
+/// For people or for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// As [`Format`], and one JSON object on each line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    Text,
+    Json,
+    Jsonl,
+}
+
+/// Categories by a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CategoryName {
+    /// Execution: Malicious Python executed
+    #[value(alias = "MALICIOUS_PYTHON_EXECUTED")]
+    Python,
+    /// Malicious Script Executed
+    #[value(alias = "MALICIOUS_SCRIPT_EXECUTED")]
+    Script,
+}
+
+impl From<CategoryName> for Category {
+    fn from(name: CategoryName) -> Self {
+        match name {
+            CategoryName::Python => Self::MaliciousPythonExecuted,
+            CategoryName::Script => Self::MaliciousScriptExecuted,
+        }
+    }
+}
+
+fn finding_id(text: &str) -> Result<FindingId, String> {
+    FindingId::parse(text).ok_or_else(|| {
+        "an id is 1 to 32 hexadecimal digits, in lower case; `urva findings list` shows them".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,176 @@
+//! Every key of the config with its meaning, and the reference page that is written from them.
+//! A test compares this table with the types, so that neither can hold a key that the other lacks.
+
+use super::{Config, DEFAULT_PATH};
+use std::fmt::Write;
+
+/// A section of the file.
+pub(super) struct Section {
+    pub(super) name: &'static str,
+    about: &'static str,
+    pub(super) keys: &'static [Key],
+}
+
+/// One key.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    /// What can stand there.
+    kind: &'static str,
+    about: &'static str,
+    /// What holds where the key is not set, for keys without a default value.
+    unset: &'static str,
+}
+
+const fn key(name: &'static str, kind: &'static str, about: &'static str) -> Key {
+    Key { name, kind, about, unset: "" }
+}
+
+const fn optional(name: &'static str, kind: &'static str, unset: &'static str, about: &'static str) -> Key {
+    Key { name, kind, about, unset }
+}
+
+pub(super) const SECTIONS: [Section; 6] = [
+    Section {
+        name: "place",
+        about: "The place that is watched, for the names in findings. Nothing in it changes what is detected. \
+                The texts may hold letters, digits and `._:-`; the display name may hold any printable character.",
+        keys: &[
+            key("project", "text", "Id of the project that the findings belong to."),
+            key("project_number", "digits", "Number of the project, as it stands in full resource names."),
+            optional("project_display_name", "text", "the project's id", "Name of the project for people."),
+            optional(
+                "organization",
+                "digits",
+                "none: names begin with the project",
+                "Id of the organization.",
+            ),
+            key("location", "text", "Region or zone of the cluster."),
+            key("cluster", "text", "Name of the cluster."),
+            optional("node", "text", "the host's name", "Name of this node; `VM_Instance_Name` in findings."),
+        ],
+    },
+    Section {
+        name: "capture",
+        about: "What is captured.",
+        keys: &[
+            key(
+                "host_processes",
+                "true or false",
+                "Whether scripts outside of containers are judged as well.",
+            ),
+            key(
+                "content_limit",
+                "size",
+                "Up to this size a script is captured whole; of a larger one, the beginning and the end, half of it each.",
+            ),
+            key("environment_limit", "size", "How much of a process's environment is captured; 0 for none."),
+        ],
+    },
+    Section {
+        name: "detector",
+        about: "The process that judges.",
+        keys: &[
+            optional(
+                "model",
+                "path",
+                "the built-in model",
+                "File of the model that judges, as `urva train` writes it.",
+            ),
+            optional(
+                "user",
+                "user name or number",
+                "`urva` if that user exists, else 61470",
+                "The user as whom the detector runs. It needs no rights at all; root is refused.",
+            ),
+        ],
+    },
+    Section {
+        name: "findings",
+        about: "What becomes of a malicious script. The two `report_` keys are Container Threat Detection's \
+                `REPORT_CLI_ARGUMENTS` and `REPORT_ENVIRONMENT_VARIABLES`.",
+        keys: &[
+            key(
+                "fold_window",
+                "duration",
+                "A script that runs again in the same container within this time updates its finding; 0 makes a new one each time.",
+            ),
+            key(
+                "contents_limit",
+                "size",
+                "How much of a script's text stands in a finding's JSON. The store keeps all that was captured.",
+            ),
+            key(
+                "report_cli_arguments",
+                "true or false",
+                "Whether findings hold the arguments. The text of `-c` is the script itself and stays.",
+            ),
+            key(
+                "report_environment_variables",
+                "true or false",
+                "Whether findings hold environment variables.",
+            ),
+            key(
+                "redact_secrets",
+                "true or false",
+                "Whether passwords, tokens and keys in arguments and environment are replaced before a finding is stored.",
+            ),
+        ],
+    },
+    Section {
+        name: "retention",
+        about: "When findings are thrown away. In both keys 0 means never.",
+        keys: &[
+            key("max_age", "duration", "How long after its last execution a finding is kept."),
+            key("max_findings", "number", "How many findings are kept, the newest."),
+        ],
+    },
+    Section {
+        name: "runtimes",
+        about: "Where container runtimes are asked for a container's name, image and Pod. What is not there is left out.",
+        keys: &[
+            key("cri_sockets", "list of paths", "Sockets of CRI runtimes: containerd, CRI-O."),
+            key("docker_sockets", "list of paths", "Sockets that speak Docker's API: Docker, Podman."),
+            key(
+                "runc_roots",
+                "list of paths",
+                "State folders of runc, for containers that no engine started.",
+            ),
+        ],
+    },
+];
+
+/// The reference page, as Markdown.
+pub(super) fn reference() -> anyhow::Result<String> {
+    let defaults = toml::Table::try_from(Config::default())?;
+    let mut page = format!(
+        "# Configuration\n\n\
+         <!-- Written by `urva config reference`; a test compares. -->\n\n\
+         urva reads one TOML file: the one that `--config FILE` or `URVA_CONFIG` names, else `{DEFAULT_PATH}` if it \
+         exists. Each key has a default, so that an empty file, or none, is a good one. A key that urva does not know \
+         is an error. `urva config check` says whether a file is right, `urva config show` what is in force.\n\n\
+         Durations are a number and `s`, `m`, `h` or `d` (`\"10m\"`). Sizes are a number of bytes, or a number with `B`, \
+         `KiB` or `MiB` (`\"64 KiB\"`).\n"
+    );
+    for section in &SECTIONS {
+        write!(page, "\n## `[{}]`\n\n{}\n\n", section.name, section.about)?;
+        page += "| key | value | default | meaning |\n|---|---|---|---|\n";
+        for key in section.keys {
+            let default = match defaults.get(section.name).and_then(|section| section.get(key.name)) {
+                Some(value) => format!("`{value}`"),
+                None => key.unset.to_owned(),
+            };
+            writeln!(page, "| `{}` | {} | {default} | {} |", key.name, key.kind, key.about)?;
+        }
+    }
+    Ok(page)
+}
+
+/// The key of a section that is spelt most like `name`, if any is spelt nearly so.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name: String = name.chars().take(64).collect::<String>().to_lowercase().replace('-', "_");
+    known
+        .map(|known| (strsim::jaro_winkler(&name, known), known))
+        .filter(|(similarity, _)| *similarity >= 0.8)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, known)| known)
+}

@@ -1,0 +1,192 @@
+//! The config: one TOML file, each key with a default, unknown keys refused.
+//!
+//! Owns: the keys, their defaults and documentation, reading the file, and telling what is wrong where.
+//! Refuses: carrying anything out. [`Config`] is plain data.
+
+mod keys;
+mod read;
+mod units;
+
+use crate::cli::{ConfigCommand, Globals};
+use evidence::Redaction;
+use evidence::scc::{Limits, Place};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub(crate) use units::{Age, Size};
+
+/// The file that is read where none is named, if it exists.
+pub(crate) const DEFAULT_PATH: &str = "/etc/urva/urva.toml";
+
+/// All settings. Each key is documented in `keys.rs`, from which the reference page is written.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) place: PlaceConfig,
+    pub(crate) capture: CaptureConfig,
+    pub(crate) detector: DetectorConfig,
+    pub(crate) findings: FindingsConfig,
+    pub(crate) retention: RetentionConfig,
+    pub(crate) runtimes: RuntimesConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PlaceConfig {
+    pub(crate) project: String,
+    pub(crate) project_number: String,
+    pub(crate) project_display_name: Option<String>,
+    pub(crate) organization: Option<String>,
+    pub(crate) location: String,
+    pub(crate) cluster: String,
+    pub(crate) node: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CaptureConfig {
+    pub(crate) host_processes: bool,
+    pub(crate) content_limit: Size,
+    pub(crate) environment_limit: Size,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DetectorConfig {
+    pub(crate) model: Option<PathBuf>,
+    pub(crate) user: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FindingsConfig {
+    pub(crate) fold_window: Age,
+    pub(crate) contents_limit: Size,
+    pub(crate) report_cli_arguments: bool,
+    pub(crate) report_environment_variables: bool,
+    pub(crate) redact_secrets: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RetentionConfig {
+    pub(crate) max_age: Age,
+    pub(crate) max_findings: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RuntimesConfig {
+    pub(crate) cri_sockets: Vec<PathBuf>,
+    pub(crate) docker_sockets: Vec<PathBuf>,
+    pub(crate) runc_roots: Vec<PathBuf>,
+}
+
+impl Default for PlaceConfig {
+    fn default() -> Self {
+        let place = Place::default();
+        Self {
+            project: place.project,
+            project_number: place.project_number,
+            project_display_name: None,
+            organization: None,
+            location: place.location,
+            cluster: place.cluster,
+            node: None,
+        }
+    }
+}
+
+impl Default for CaptureConfig {
+    fn default() -> Self {
+        Self {
+            host_processes: false,
+            content_limit: Size::mebibytes(1),
+            environment_limit: Size::kibibytes(32),
+        }
+    }
+}
+
+impl Default for FindingsConfig {
+    fn default() -> Self {
+        Self {
+            fold_window: Age::minutes(10),
+            contents_limit: Size::kibibytes(64),
+            report_cli_arguments: true,
+            report_environment_variables: true,
+            redact_secrets: true,
+        }
+    }
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { max_age: Age::days(90), max_findings: 100_000 }
+    }
+}
+
+impl Default for RuntimesConfig {
+    fn default() -> Self {
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect();
+        Self {
+            cri_sockets: paths(&["/run/containerd/containerd.sock", "/run/crio/crio.sock"]),
+            docker_sockets: paths(&["/run/docker.sock", "/run/podman/podman.sock"]),
+            runc_roots: paths(&["/run/runc"]),
+        }
+    }
+}
+
+impl Config {
+    /// Where findings of this host lie, in the protocol's names. The node is the host's name unless it is set.
+    pub(crate) fn place(&self) -> Place {
+        let place = &self.place;
+        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Place {
+            organization: place.organization.clone(),
+            project: place.project.clone(),
+            project_number: place.project_number.clone(),
+            project_display_name: place.project_display_name.clone().unwrap_or_else(|| place.project.clone()),
+            location: place.location.clone(),
+            cluster: place.cluster.clone(),
+            node: place.node.clone().unwrap_or_else(host),
+            source: Place::default().source,
+        }
+    }
+
+    /// How much of a container's text a finding carries.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { contents: self.findings.contents_limit.bytes() }
+    }
+
+    /// What is kept out of findings.
+    #[allow(dead_code, reason = "for `run`, which records findings")]
+    pub(crate) fn redaction(&self) -> Redaction {
+        Redaction {
+            report_arguments: self.findings.report_cli_arguments,
+            report_environment: self.findings.report_environment_variables,
+            redact_secrets: self.findings.redact_secrets,
+        }
+    }
+}
+
+/// Carries out `urva config …`.
+pub(crate) fn run(command: ConfigCommand, globals: &Globals) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    match command {
+        ConfigCommand::Reference => out.write_all(keys::reference()?.as_bytes())?,
+        ConfigCommand::Show => out.write_all(toml::to_string(&globals.load_config()?)?.as_bytes())?,
+        ConfigCommand::Check => {
+            globals.load_config()?;
+            match read::file_to_read(globals.config.as_deref()) {
+                Some(path) => writeln!(out, "{} is right.", path.display())?,
+                None => writeln!(out, "There is no {DEFAULT_PATH}: all defaults are in force.")?,
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests;
