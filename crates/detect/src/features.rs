@@ -1,0 +1,269 @@
+//! Features: hashed character 3–5-grams and token 1–3-grams, each present or absent, over overlapping windows.
+//!
+//! Owns: the mapping from text to buckets, and what a window is. A model is only good for the mapping that
+//! it was trained on: change [`VERSION`] with any change here, in `text` or in `indicators`.
+//! Refuses: weights.
+//!
+//! A text is cut into blocks of whole lines. Two neighbouring blocks make a window, so windows overlap by
+//! half; the whole text is one more window. Memory is bounded by two blocks and one bit for each bucket.
+
+use crate::indicators::{Indicators, Marks};
+use crate::text::{Piece, normalise, pieces};
+use evidence::Language;
+
+/// Version of the mapping from text to buckets.
+pub const VERSION: u16 = 1;
+
+/// Buckets of one language, as a power of two.
+pub const BUCKET_BITS: u32 = 19;
+
+/// Bytes of text after which a block is closed.
+const BLOCK_BYTES: usize = 1536;
+
+/// A stretch of text with its features.
+#[derive(Debug, Clone, Copy)]
+pub struct Window<'a> {
+    /// Which buckets are set; each once, in the order in which they first occur.
+    pub buckets: &'a [u32],
+    /// First piece of the text, and the one behind the last.
+    pub(crate) pieces: (usize, usize),
+}
+
+/// Takes features from texts of one language. Holds the scratch memory, so that it can be used again.
+#[derive(Debug)]
+pub struct Extractor<'i> {
+    language: Language,
+    indicators: &'i Indicators,
+    seen: BitSet,
+    line: Vec<u8>,
+}
+
+/// Buckets of a block with the indicators that were seen in it.
+#[derive(Debug, Default, Clone)]
+struct Block {
+    buckets: Vec<u32>,
+    marks: Marks,
+    pieces: (usize, usize),
+    bytes: usize,
+}
+
+impl<'i> Extractor<'i> {
+    /// For texts of `language`.
+    pub fn new(language: Language, indicators: &'i Indicators) -> Self {
+        Self { language, indicators, seen: BitSet::new(), line: Vec::new() }
+    }
+
+    /// Shows each window of the text to `visit`; the window of the whole text comes last. A text of at
+    /// most two blocks is one window. `tail` is what remains of the text's end where its middle is missing.
+    pub fn windows(&mut self, head: &[u8], tail: &[u8], visit: &mut dyn FnMut(Window<'_>)) {
+        let mut whole = Block::default();
+        let mut whole_seen = BitSet::new();
+        let mut previous: Option<Block> = None;
+        let mut block_count = 0;
+        self.blocks(head, tail, &mut |seen, block| {
+            whole.marks |= block.marks;
+            whole.pieces.1 = block.pieces.1;
+            whole.buckets.extend(block.buckets.iter().filter(|&&bucket| whole_seen.insert(bucket)));
+            block_count += 1;
+            if let Some(before) = previous.take() {
+                let window = join(before, &block, seen);
+                visit(Window { buckets: &window.buckets, pieces: window.pieces });
+            }
+            previous = Some(block);
+        });
+        if block_count == 2 {
+            return;
+        }
+        add_pairs(whole.marks, &mut whole.buckets, &mut whole_seen);
+        visit(Window { buckets: &whole.buckets, pieces: whole.pieces });
+    }
+
+    /// Shows the buckets that each piece of the range adds to those before it in the range.
+    pub(crate) fn pieces_of<'t>(&mut self, text: &[Piece<'t>], visit: &mut dyn FnMut(Piece<'t>, &[u32])) {
+        self.seen.clear();
+        let mut tokens = Tokens::default();
+        let mut buckets = Vec::new();
+        for &piece in text {
+            buckets.clear();
+            self.add_piece(piece, &mut tokens, &mut buckets);
+            visit(piece, &buckets);
+        }
+    }
+
+    fn blocks(&mut self, head: &[u8], tail: &[u8], visit: &mut dyn FnMut(&mut BitSet, Block)) {
+        let mut block = Block::default();
+        let mut at = 0;
+        for (part, numbered) in [(head, true), (tail, false)] {
+            let mut tokens = Tokens::default();
+            for piece in pieces(part, numbered) {
+                block.marks |= self.add_piece(piece, &mut tokens, &mut block.buckets);
+                block.bytes += piece.bytes.len() + 1;
+                at += 1;
+                if block.bytes >= BLOCK_BYTES {
+                    self.close(&mut block, at, visit);
+                }
+            }
+            if block.bytes > 0 {
+                self.close(&mut block, at, visit);
+            }
+        }
+    }
+
+    fn close(&mut self, block: &mut Block, at: usize, visit: &mut dyn FnMut(&mut BitSet, Block)) {
+        let next = Block { pieces: (at, at), ..Block::default() };
+        let mut closed = std::mem::replace(block, next);
+        closed.pieces.1 = at;
+        self.seen.remove_all(&closed.buckets);
+        visit(&mut self.seen, closed);
+    }
+
+    fn add_piece(&mut self, piece: Piece<'_>, tokens: &mut Tokens, buckets: &mut Vec<u32>) -> Marks {
+        normalise(piece, &mut self.line);
+        let seen = &mut self.seen;
+        let mut add = |bucket| {
+            if seen.insert(bucket) {
+                buckets.push(bucket);
+            }
+        };
+        add_character_grams(&self.line, &mut add);
+        tokens.add(&self.line, &mut add);
+        let marks = self.indicators.marks(self.language, piece.bytes);
+        for mark in marks.iter() {
+            add(bucket_of(0x4000 + u64::from(mark)));
+        }
+        marks
+    }
+}
+
+/// The window of two neighbouring blocks. `seen` is empty before and after.
+fn join(mut before: Block, after: &Block, seen: &mut BitSet) -> Block {
+    before.buckets.iter().for_each(|&bucket| {
+        seen.insert(bucket);
+    });
+    before.buckets.extend(after.buckets.iter().filter(|&&bucket| seen.insert(bucket)));
+    before.marks |= after.marks;
+    before.pieces.1 = after.pieces.1;
+    add_pairs(before.marks, &mut before.buckets, seen);
+    seen.remove_all(&before.buckets);
+    before
+}
+
+/// Adds a bucket for each pair of different indicators: a socket alone says little, a socket and a shell much.
+fn add_pairs(marks: Marks, buckets: &mut Vec<u32>, seen: &mut BitSet) {
+    for first in marks.iter() {
+        for second in marks.iter().filter(|&second| second > first) {
+            let bucket = bucket_of(0x10000 + u64::from(first) * 256 + u64::from(second));
+            if seen.insert(bucket) {
+                buckets.push(bucket);
+            }
+        }
+    }
+}
+
+/// Grams of 3, 4 and 5 bytes; the tag above the bytes keeps the three lengths apart.
+fn add_character_grams(line: &[u8], add: &mut impl FnMut(u32)) {
+    let mut recent: u64 = 0;
+    for (index, &byte) in line.iter().enumerate() {
+        recent = recent << 8 | u64::from(byte);
+        if index >= 2 {
+            add(bucket_of(recent & 0xff_ffff | 3 << 56));
+        }
+        if index >= 3 {
+            add(bucket_of(recent & 0xffff_ffff | 4 << 56));
+        }
+        if index >= 4 {
+            add(bucket_of(recent & 0xff_ffff_ffff | 5 << 56));
+        }
+    }
+}
+
+/// The last two tokens, which the next ones make pairs and triples with, across lines.
+#[derive(Debug, Default)]
+struct Tokens {
+    last: u64,
+    last_but_one: u64,
+}
+
+impl Tokens {
+    fn add(&mut self, line: &[u8], add: &mut impl FnMut(u32)) {
+        let mut at = 0;
+        while let Some(&byte) = line.get(at) {
+            let start = at;
+            at += 1;
+            if is_word(byte) {
+                while line.get(at).is_some_and(|&next| is_word(next)) {
+                    at += 1;
+                }
+            } else if byte == b' ' || byte == b'\n' {
+                continue;
+            }
+            self.push(hash_bytes(&line[start..at]), add);
+        }
+    }
+
+    fn push(&mut self, token: u64, add: &mut impl FnMut(u32)) {
+        add(bucket_of(token));
+        let pair = mix(self.last ^ token.rotate_left(17));
+        add(bucket_of(pair));
+        add(bucket_of(mix(self.last_but_one.rotate_left(31) ^ pair)));
+        self.last_but_one = self.last;
+        self.last = token;
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// FNV-1a, spread by [`mix`].
+fn hash_bytes(bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    mix(hash)
+}
+
+/// The finaliser of MurmurHash3 (64 bits), shortened by its last multiplication.
+fn mix(mut hash: u64) -> u64 {
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ hash >> 33
+}
+
+/// Fibonacci hashing of the mixed key to [`BUCKET_BITS`].
+#[allow(clippy::cast_possible_truncation, reason = "the shift leaves BUCKET_BITS bits")]
+fn bucket_of(key: u64) -> u32 {
+    (mix(key).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BUCKET_BITS)) as u32
+}
+
+/// One bit for each bucket.
+#[derive(Debug)]
+struct BitSet(Vec<u64>);
+
+impl BitSet {
+    fn new() -> Self {
+        Self(vec![0; 1 << (BUCKET_BITS - 6)])
+    }
+
+    /// Whether the bucket was new.
+    #[inline]
+    fn insert(&mut self, bucket: u32) -> bool {
+        let Some(word) = self.0.get_mut((bucket >> 6) as usize) else { return false };
+        let bit = 1 << (bucket & 63);
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    fn remove_all(&mut self, buckets: &[u32]) {
+        for &bucket in buckets {
+            if let Some(word) = self.0.get_mut((bucket >> 6) as usize) {
+                *word &= !(1 << (bucket & 63));
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.0.fill(0);
+    }
+}

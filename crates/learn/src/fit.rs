@@ -1,0 +1,137 @@
+//! From samples to a scorer: rows of whole texts, then twice the windows that the first weights get wrong.
+//!
+//! A text is judged by its highest window, so the model must learn from windows too. But a window of a
+//! malicious file is often harmless, so the first round learns from whole texts, and later rounds
+//! add for each benign text its highest windows, and for each malicious text its highest one (multiple
+//! instance learning, as in Andrews et al. 2002).
+
+use crate::corpus::{Confidence, Sample};
+use crate::solve::{Rows, Weights};
+use crate::{LearnError, Progress, Stage};
+use detect::Indicators;
+use detect::features::Extractor;
+use detect::model::{Parameters, Scorer, quantise};
+use evidence::Language;
+use std::collections::HashMap;
+
+/// Rounds of adding windows.
+const WINDOW_ROUNDS: u64 = 1;
+
+/// Benign windows of one text that are added at most.
+const BENIGN_WINDOWS: usize = 3;
+
+/// Benign windows below this margin teach nothing.
+const EASY_MARGIN: f32 = -1.0;
+
+/// A sample with the cost of getting it wrong.
+#[derive(Clone, Copy)]
+pub(crate) struct Weighed<'s> {
+    pub(crate) sample: &'s Sample,
+    pub(crate) cost: f32,
+}
+
+/// Gives each sample its cost: trusted labels count more, and a cluster counts as the square root of its size.
+pub(crate) fn weigh<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<Weighed<'s>> {
+    let samples: Vec<_> = samples.collect();
+    let mut size_of: HashMap<(u64, bool), f32> = HashMap::new();
+    for sample in &samples {
+        *size_of.entry((sample.cluster, sample.is_malicious)).or_default() += 1.0;
+    }
+    let cost = |sample: &Sample| {
+        let trust = match sample.confidence {
+            Confidence::High => 1.0,
+            Confidence::Medium => 0.6,
+            Confidence::Low => 0.25,
+        };
+        trust / size_of.get(&(sample.cluster, sample.is_malicious)).map_or(1.0, |size| size.sqrt())
+    };
+    samples.into_iter().map(|sample| Weighed { sample, cost: cost(sample) }).collect()
+}
+
+/// Trains a scorer that is not calibrated yet. `samples` are of one language.
+pub(crate) fn fit(
+    language: Language,
+    samples: &[Weighed<'_>],
+    indicators: &Indicators,
+    strength: f32,
+    seed: u64,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Scorer, LearnError> {
+    let mut rows = Rows::default();
+    let mut extractor = Extractor::new(language, indicators);
+    let total = samples.len() as u64;
+    for (done, one) in (0..).zip(samples) {
+        if done % 512 == 0 {
+            progress(Progress { stage: Stage::Features(language), done, total });
+        }
+        whole(&mut extractor, one.sample, &mut |buckets| {
+            rows.push(buckets, one.sample.is_malicious, one.cost)
+        });
+    }
+    progress(Progress { stage: Stage::Solving(language), done: 0, total: WINDOW_ROUNDS + 1 });
+    let mut scorer = scorer(&rows.solve(strength, seed))?;
+    for round in 1..=WINDOW_ROUNDS {
+        for (done, one) in (0..).zip(samples) {
+            if done % 512 == 0 {
+                progress(Progress { stage: Stage::Windows(language), done, total });
+            }
+            add_windows(&mut rows, &mut extractor, &scorer, *one);
+        }
+        progress(Progress { stage: Stage::Solving(language), done: round, total: WINDOW_ROUNDS + 1 });
+        scorer = self::scorer(&rows.solve(strength, seed + round))?;
+    }
+    Ok(scorer)
+}
+
+/// The highest margin over the windows of a text.
+pub(crate) fn highest_margin(extractor: &mut Extractor<'_>, scorer: &Scorer, text: &[u8]) -> f32 {
+    let mut highest = f32::NEG_INFINITY;
+    extractor.windows(text, b"", &mut |window| highest = highest.max(scorer.margin(window.buckets)));
+    highest
+}
+
+fn whole(extractor: &mut Extractor<'_>, sample: &Sample, take: &mut dyn FnMut(&[u32])) {
+    let mut last = Vec::new();
+    extractor.windows(&sample.text, b"", &mut |window| {
+        last.clear();
+        last.extend_from_slice(window.buckets);
+    });
+    take(&last);
+}
+
+fn add_windows(rows: &mut Rows, extractor: &mut Extractor<'_>, scorer: &Scorer, one: Weighed<'_>) {
+    let mut windows: Vec<(f32, Vec<u32>)> = Vec::new();
+    let keep = if one.sample.is_malicious { 1 } else { BENIGN_WINDOWS };
+    let mut count = 0;
+    extractor.windows(&one.sample.text, b"", &mut |window| {
+        count += 1;
+        let margin = scorer.margin(window.buckets);
+        let teaches = one.sample.is_malicious || margin > EASY_MARGIN;
+        let lowest_kept = windows.last().map_or(f32::NEG_INFINITY, |(margin, _)| *margin);
+        if teaches && (windows.len() < keep || margin > lowest_kept) {
+            windows.truncate(keep - 1);
+            windows.push((margin, window.buckets.to_vec()));
+            windows.sort_by(|a, b| b.0.total_cmp(&a.0));
+        }
+    });
+    // A text of one window is a row already.
+    if count > 1 {
+        for (_, buckets) in windows {
+            rows.push(&buckets, one.sample.is_malicious, one.cost);
+        }
+    }
+}
+
+/// The scorer that quantised weights make; probabilities come with calibration.
+fn scorer(weights: &Weights) -> Result<Scorer, LearnError> {
+    let (quantised, largest) = quantise(&weights.buckets);
+    Ok(Scorer::new(Parameters {
+        weights: quantised,
+        largest,
+        bias: weights.bias,
+        slope: 1.0,
+        offset: 0.0,
+        malicious_at: 1.0,
+        suspicious_at: 1.0,
+    })?)
+}
