@@ -22,8 +22,9 @@ mod query;
 mod record;
 mod retain;
 mod runs;
+mod session;
 
-use sqlx::SqliteConnection;
+use session::Session;
 use std::path::{Path, PathBuf};
 use tokio::sync::Mutex;
 
@@ -38,7 +39,7 @@ pub use runs::{Begun, Counters, Previous, Run, RunId, RunStart};
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    connection: Mutex<SqliteConnection>,
+    session: Mutex<Session>,
 }
 
 impl Store {
@@ -53,13 +54,9 @@ impl Store {
     /// # Errors
     /// Where the disk refuses the last write. Nothing that was recorded is lost then.
     pub async fn close(self) -> Result<(), StoreError> {
-        let Self { path, connection } = self;
-        let closed = sqlx::Connection::close(connection.into_inner()).await;
+        let Self { path, session } = self;
+        let closed = sqlx::Connection::close(session.into_inner().connection).await;
         closed.map_err(|error| error::explain(&path, "close the database", error))
-    }
-
-    fn explain(&self, doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError + '_ {
-        move |error| error::explain(&self.path, doing, error)
     }
 }
 

@@ -52,6 +52,8 @@ impl Drop for StateLock {
     fn drop(&mut self) {
         // A failure leaves a number that nobody reads until the next holder has replaced it.
         self.file.set_len(0).ok();
+        // Closing is not enough: a child of another thread that has not called `exec` yet has the file open too.
+        flock(&self.file, FlockOperation::Unlock).ok();
     }
 }
 

@@ -1,7 +1,9 @@
 //! Opening: what the file is, whether this urva may use it, and bringing its schema up to date.
 
 use crate::error::{explain, explain_io};
+use crate::session::Session;
 use crate::{Store, StoreError};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::fs::OpenOptions;
@@ -22,6 +24,9 @@ const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// How long a statement waits for another process. Only short writes of urva's own commands are in the way.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The smallest page that SQLite knows, and so the smallest database that is not empty.
+const LEAST_PAGE: u64 = 512;
 
 /// Databases up to this size are read through at the start, about 0.1 s at most; damage in a larger one is
 /// reported when it is met.
@@ -44,7 +49,7 @@ impl Store {
         check(&mut connection, &path).await?;
         let prepared = prepare(&mut connection, &header).await;
         prepared.map_err(|error| explain(&path, "prepare the database", error))?;
-        Ok(Self { path, connection: Mutex::new(connection) })
+        Ok(Self { path, session: Mutex::new(Session::new(connection)) })
     }
 
     /// Opens a database for reading while another process writes to it, or nobody does. It sees what was recorded
@@ -68,7 +73,7 @@ impl Store {
         set(&mut connection, "PRAGMA temp_store = MEMORY")
             .await
             .map_err(|error| explain(&path, "prepare the database", error))?;
-        Ok(Self { path, connection: Mutex::new(connection) })
+        Ok(Self { path, session: Mutex::new(Session::new(connection)) })
     }
 }
 
@@ -126,16 +131,30 @@ fn create_file(path: &Path) -> Result<(), StoreError> {
     }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => is_empty(path).map(|_| ()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            is_empty(path)?;
+            check_writable(path)
+        }
         Err(error) => Err(explain_io(path, "create the database", &error)),
     }
 }
 
+/// SQLite takes a file that it may not write for one that is to be read, and says so at the first write only.
+/// The file is not opened for this: closing it again would drop the locks of a reader in this process.
+fn check_writable(path: &Path) -> Result<(), StoreError> {
+    accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS)
+        .map_err(|error| explain_io(path, "open the database", &error.into()))
+}
+
 /// Whether there is nothing in the file, or no file. Anything but a file is refused: opening a FIFO would hang.
 fn is_empty(path: &Path) -> Result<bool, StoreError> {
+    let foreign =
+        |detail: &str| Err(StoreError::Foreign { path: path.to_owned(), detail: detail.to_owned() });
     match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => Ok(metadata.len() == 0),
-        Ok(_) => Err(StoreError::Foreign { path: path.to_owned(), detail: "not a regular file".to_owned() }),
+        Ok(metadata) if !metadata.is_file() => foreign("not a regular file"),
+        // SQLite takes some files that are shorter than a page for empty ones, and would write over them.
+        Ok(metadata) if (1..LEAST_PAGE).contains(&metadata.len()) => foreign("too short for a database"),
+        Ok(metadata) => Ok(metadata.len() == 0),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(true)
         }
@@ -169,7 +188,7 @@ async fn connect_to_read(path: &Path) -> Result<(SqliteConnection, Header), Stor
     };
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
-    if !is_empty(Path::new(&wal))? {
+    if std::fs::metadata(wal).is_ok_and(|metadata| metadata.len() > 0) {
         return Err(failed);
     }
     open_to_read(shared.immutable(true)).await.map_err(|_| failed)

@@ -1,10 +1,11 @@
 //! Reading findings back.
 
 use crate::body::{self, SELECT};
+use crate::session::Access;
 use crate::{Store, StoreError, from_sql, to_sql};
 use evidence::{Category, Execution, Finding, FindingId, State, Timestamp};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection, FromRow, Row};
+use sqlx::{FromRow, Row};
 use std::fmt;
 
 /// The most findings of one page.
@@ -100,8 +101,9 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read. A single damaged row is none: see [`Page::unreadable`].
     pub async fn find(&self, query: &Query) -> Result<Page<Finding>, StoreError> {
-        let mut connection = self.connection.lock().await;
-        find(&mut connection, query).await.map_err(self.explain("list findings"))
+        let mut session = self.begin(Access::Read).await?;
+        let page = find(&mut session.connection, query).await;
+        self.end(session, "list findings", page).await
     }
 
     /// The finding with this id, or the only one whose id begins so.
@@ -109,10 +111,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Ambiguous`], [`StoreError::Unreadable`] for a damaged row.
     pub async fn get(&self, prefix: &FindingId) -> Result<Finding, StoreError> {
-        let mut connection = self.connection.lock().await;
-        let (seq, id) = self.resolve(&mut connection, prefix).await?;
-        let loaded = load(&mut connection, seq).await.map_err(self.explain("read a finding"))?;
-        loaded.map_err(|detail| StoreError::Unreadable { path: self.path.clone(), id, detail })
+        let mut session = self.begin(Access::Read).await?;
+        let found = get(&mut session.connection, prefix).await;
+        match self.end(session, "read a finding", found).await?.one_of(prefix)? {
+            (_, Ok(finding)) => Ok(finding),
+            (id, Err(detail)) => Err(StoreError::Unreadable { path: self.path.clone(), id, detail }),
+        }
     }
 
     /// The newest executions that a finding stands for, newest first; the store keeps about 1,000 for each.
@@ -120,60 +124,89 @@ impl Store {
     /// # Errors
     /// As for [`Store::get`].
     pub async fn executions(&self, prefix: &FindingId, limit: u32) -> Result<Vec<Execution>, StoreError> {
-        let mut connection = self.connection.lock().await;
-        let (seq, _) = self.resolve(&mut connection, prefix).await?;
-        let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-            "SELECT at, pid, start_ticks FROM executions WHERE finding = $1
-             ORDER BY at DESC, start_ticks DESC, pid DESC LIMIT $2",
-        )
-        .bind(seq)
-        .bind(i64::from(limit))
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(self.explain("list executions"))?;
-        let execution = |(at, pid, start_ticks): (i64, i64, i64)| Execution {
-            at: Timestamp(from_sql(at)),
-            pid: u32::try_from(pid).unwrap_or(u32::MAX),
-            start_ticks: start_ticks.cast_unsigned(),
-        };
-        Ok(rows.into_iter().map(execution).collect())
+        let mut session = self.begin(Access::Read).await?;
+        let found = executions(&mut session.connection, prefix, limit).await;
+        self.end(session, "list executions", found).await?.one_of(prefix)
     }
+}
 
-    async fn resolve(
-        &self,
-        connection: &mut SqliteConnection,
-        prefix: &FindingId,
-    ) -> Result<(i64, FindingId), StoreError> {
-        // `g` follows the last hexadecimal digit, so the range holds each id that begins with the prefix.
-        let mut rows: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT seq, id FROM findings WHERE id >= $1 AND id < $1 || 'g' ORDER BY id LIMIT $2",
-        )
-        .bind(prefix.as_str())
-        .bind(AMBIGUOUS_LIMIT)
-        .fetch_all(connection)
-        .await
-        .map_err(self.explain("look up a finding"))?;
-        let is_exact = rows.first().is_some_and(|(_, id)| id == prefix.as_str());
-        match rows.len() {
-            0 => Err(StoreError::NotFound { id: prefix.clone() }),
-            1.. if is_exact => Ok((rows.swap_remove(0).0, prefix.clone())),
-            1 => {
-                let (seq, id) = rows.swap_remove(0);
-                Ok((seq, FindingId::parse(&id).unwrap_or_else(|| prefix.clone())))
-            }
-            _ => {
-                let matches = rows.iter().filter_map(|(_, id)| FindingId::parse(id)).collect();
-                Err(StoreError::Ambiguous { prefix: prefix.clone(), matches })
-            }
+/// What a prefix of an id led to.
+enum Found<T> {
+    Nothing,
+    One(T),
+    Several(Vec<FindingId>),
+}
+
+impl<T> Found<T> {
+    fn one_of(self, prefix: &FindingId) -> Result<T, StoreError> {
+        match self {
+            Self::One(found) => Ok(found),
+            Self::Nothing => Err(StoreError::NotFound { id: prefix.clone() }),
+            Self::Several(matches) => Err(StoreError::Ambiguous { prefix: prefix.clone(), matches }),
         }
     }
 }
 
+async fn resolve(
+    connection: &mut SqliteConnection,
+    prefix: &FindingId,
+) -> Result<Found<(i64, FindingId)>, sqlx::Error> {
+    // `g` follows the last hexadecimal digit, so the range holds each id that begins with the prefix.
+    let rows: Vec<(i64, String)> =
+        sqlx::query_as("SELECT seq, id FROM findings WHERE id >= $1 AND id < $1 || 'g' ORDER BY id LIMIT $2")
+            .bind(prefix.as_str())
+            .bind(AMBIGUOUS_LIMIT)
+            .fetch_all(connection)
+            .await?;
+    let parsed = |id: &str| FindingId::parse(id).unwrap_or_else(|| prefix.clone());
+    Ok(match rows.as_slice() {
+        [] => Found::Nothing,
+        [(seq, id)] => Found::One((*seq, parsed(id))),
+        [(seq, id), ..] if id == prefix.as_str() => Found::One((*seq, parsed(id))),
+        several => Found::Several(several.iter().map(|(_, id)| parsed(id)).collect()),
+    })
+}
+
+async fn get(
+    connection: &mut SqliteConnection,
+    prefix: &FindingId,
+) -> Result<Found<(FindingId, Result<Finding, String>)>, sqlx::Error> {
+    Ok(match resolve(connection, prefix).await? {
+        Found::One((seq, id)) => Found::One((id, load(connection, seq).await?)),
+        Found::Nothing => Found::Nothing,
+        Found::Several(matches) => Found::Several(matches),
+    })
+}
+
+async fn executions(
+    connection: &mut SqliteConnection,
+    prefix: &FindingId,
+    limit: u32,
+) -> Result<Found<Vec<Execution>>, sqlx::Error> {
+    let seq = match resolve(connection, prefix).await? {
+        Found::One((seq, _)) => seq,
+        Found::Nothing => return Ok(Found::Nothing),
+        Found::Several(matches) => return Ok(Found::Several(matches)),
+    };
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT at, pid, start_ticks FROM executions WHERE finding = $1
+         ORDER BY at DESC, start_ticks DESC, pid DESC LIMIT $2",
+    )
+    .bind(seq)
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    let execution = |(at, pid, start_ticks): (i64, i64, i64)| Execution {
+        at: Timestamp(from_sql(at)),
+        pid: u32::try_from(pid).unwrap_or(u32::MAX),
+        start_ticks: start_ticks.cast_unsigned(),
+    };
+    Ok(Found::One(rows.into_iter().map(execution).collect()))
+}
+
 async fn find(connection: &mut SqliteConnection, query: &Query) -> Result<Page<Finding>, sqlx::Error> {
-    // One transaction, so that rows do not change between the list and their contents.
-    let mut transaction = connection.begin().await?;
     let limit = page_limit(query.limit);
-    let entries = entries(&mut transaction, query, limit).await?;
+    let entries = entries(connection, query, limit).await?;
     let mut page = Page { items: Vec::new(), unreadable: Vec::new(), next: None };
     let mut bytes = 0_i64;
     let mut last = None;
@@ -183,13 +216,12 @@ async fn find(connection: &mut SqliteConnection, query: &Query) -> Result<Page<F
             page.next = last;
             break;
         }
-        match load(&mut transaction, entry.seq).await? {
+        match load(connection, entry.seq).await? {
             Ok(finding) => page.items.push(finding),
             Err(_) => page.unreadable.extend(FindingId::parse(&entry.id)),
         }
         last = Some(Cursor { last_seen: entry.last_seen, id: entry.id.clone() });
     }
-    transaction.commit().await?;
     Ok(page)
 }
 

@@ -1,10 +1,11 @@
 //! Recording: which finding an execution belongs to, and what it changes there.
 
 use crate::body::{Body, Parts, from_json, lacks, metadata_rank, to_json};
+use crate::session::Access;
 use crate::{Store, StoreError, from_sql, to_sql};
 use evidence::{Container, Finding, FindingId};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection, FromRow, Row};
+use sqlx::{FromRow, Row};
 use std::time::Duration;
 
 /// Executions that are kept for each finding, the newest ones. The count goes on.
@@ -78,9 +79,9 @@ impl Store {
         if findings.is_empty() {
             return Ok(Vec::new());
         }
-        let mut connection = self.connection.lock().await;
-        let recorded = record_all(&mut connection, findings, fold_window).await;
-        recorded.map_err(self.explain("record findings"))
+        let mut session = self.begin(Access::Write).await?;
+        let recorded = record_all(&mut session.connection, findings, fold_window).await;
+        self.end(session, "record findings", recorded).await
     }
 
     /// Puts metadata that came late into each finding of the container, unless more is known there already.
@@ -89,9 +90,9 @@ impl Store {
     /// # Errors
     /// As for [`Store::record`].
     pub async fn complete_container(&self, container: &Container) -> Result<u64, StoreError> {
-        let mut connection = self.connection.lock().await;
-        let done = complete(&mut connection, container, None).await;
-        done.map_err(self.explain("complete a container"))
+        let mut session = self.begin(Access::Write).await?;
+        let changed = complete(&mut session.connection, container, None).await;
+        self.end(session, "complete a container", changed).await
     }
 }
 
@@ -100,12 +101,10 @@ async fn record_all(
     findings: &[Finding],
     fold_window: Duration,
 ) -> Result<Vec<Recorded>, sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut recorded = Vec::with_capacity(findings.len());
     for finding in findings {
-        recorded.push(record_one(&mut transaction, finding, fold_window).await?);
+        recorded.push(record_one(connection, finding, fold_window).await?);
     }
-    transaction.commit().await?;
     Ok(recorded)
 }
 

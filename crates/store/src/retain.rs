@@ -1,8 +1,8 @@
 //! Throwing away what is old or too much.
 
+use crate::session::Access;
 use crate::{Store, StoreError, to_sql};
 use evidence::Timestamp;
-use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use std::time::Duration;
 
@@ -45,18 +45,18 @@ impl Store {
         let oldest = max_age.map_or(0, |age| to_sql(now.0.saturating_sub(age)));
         let mut removed = Removed::default();
         loop {
-            let mut connection = self.connection.lock().await;
-            let step = remove_findings(&mut connection, oldest, policy.max_findings).await;
-            let (findings, scripts) = step.map_err(self.explain("remove old findings"))?;
+            let mut session = self.begin(Access::Write).await?;
+            let step = remove_findings(&mut session.connection, oldest, policy.max_findings).await;
+            let (findings, scripts) = self.end(session, "remove old findings", step).await?;
             removed.findings += findings;
             removed.scripts += scripts;
             if findings < BATCH.unsigned_abs() {
                 break;
             }
         }
-        let mut connection = self.connection.lock().await;
-        let gaps = remove_gaps(&mut connection, oldest).await;
-        removed.gaps = gaps.map_err(self.explain("remove old gaps"))?;
+        let mut session = self.begin(Access::Write).await?;
+        let gaps = remove_gaps(&mut session.connection, oldest).await;
+        removed.gaps = self.end(session, "remove old gaps", gaps).await?;
         Ok(removed)
     }
 }
@@ -67,8 +67,7 @@ async fn remove_findings(
     oldest: i64,
     max_findings: Option<u64>,
 ) -> Result<(u64, u64), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM findings").fetch_one(&mut *transaction).await?;
+    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM findings").fetch_one(&mut *connection).await?;
     let surplus = total.saturating_sub(max_findings.map_or(i64::MAX, to_sql)).clamp(0, BATCH);
     let texts: Vec<Vec<u8>> = sqlx::query_scalar(
         "DELETE FROM findings WHERE seq IN
@@ -79,13 +78,12 @@ async fn remove_findings(
     .bind(oldest)
     .bind(BATCH)
     .bind(surplus)
-    .fetch_all(&mut *transaction)
+    .fetch_all(&mut *connection)
     .await?;
     let mut scripts = 0;
     for text in &texts {
-        scripts += remove_script(&mut transaction, text).await?;
+        scripts += remove_script(connection, text).await?;
     }
-    transaction.commit().await?;
     if !texts.is_empty() {
         sqlx::raw_sql(VACUUM).execute(connection).await?;
     }

@@ -1,6 +1,7 @@
 //! The record of urva's own runs: since when it watches, what it counted, and when it last did.
 
 use crate::body::{from_json, to_json};
+use crate::session::Access;
 use crate::{Store, StoreError, from_sql, to_sql};
 use evidence::{Gap, GapKind, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -121,8 +122,9 @@ impl Store {
     /// # Errors
     /// Where the database cannot be written.
     pub async fn begin_run(&self, start: &RunStart) -> Result<Begun, StoreError> {
-        let mut connection = self.connection.lock().await;
-        begin(&mut connection, start).await.map_err(self.explain("begin a run"))
+        let mut session = self.begin(Access::Write).await?;
+        let begun = begin(&mut session.connection, start).await;
+        self.end(session, "begin a run", begun).await
     }
 
     /// Says that the run is alive at `at`, and what it has counted.
@@ -146,9 +148,10 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn latest_run(&self) -> Result<Option<Run>, StoreError> {
-        let mut connection = self.connection.lock().await;
-        let row = latest(&mut connection).await.map_err(self.explain("read the latest run"))?;
-        row.map(Row::into_run).transpose().map_err(self.explain("read the latest run"))
+        let mut session = self.begin(Access::Read).await?;
+        let row = latest(&mut session.connection).await;
+        let run = row.and_then(|row| row.map(Row::into_run).transpose());
+        self.end(session, "read the latest run", run).await
     }
 
     async fn update_run(
@@ -158,18 +161,9 @@ impl Store {
         ended_at: Option<Timestamp>,
         counters: &Counters,
     ) -> Result<(), StoreError> {
-        let doing = "update a run";
-        let counters = to_json(counters).map_err(self.explain(doing))?;
-        let mut connection = self.connection.lock().await;
-        sqlx::query("UPDATE runs SET alive_at = $1, ended_at = $2, counters = $3 WHERE id = $4")
-            .bind(to_sql(at.0))
-            .bind(ended_at.map(|time| to_sql(time.0)))
-            .bind(counters)
-            .bind(run.0)
-            .execute(&mut *connection)
-            .await
-            .map_err(self.explain(doing))?;
-        Ok(())
+        let mut session = self.begin(Access::Write).await?;
+        let updated = update(&mut session.connection, run, at, ended_at, counters).await;
+        self.end(session, "update a run", updated).await
     }
 }
 
@@ -205,4 +199,21 @@ async fn latest(connection: &mut SqliteConnection) -> Result<Option<Row>, sqlx::
     sqlx::query_as("SELECT id, start, alive_at, ended_at, counters FROM runs ORDER BY id DESC LIMIT 1")
         .fetch_optional(connection)
         .await
+}
+
+async fn update(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    at: Timestamp,
+    ended_at: Option<Timestamp>,
+    counters: &Counters,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE runs SET alive_at = $1, ended_at = $2, counters = $3 WHERE id = $4")
+        .bind(to_sql(at.0))
+        .bind(ended_at.map(|time| to_sql(time.0)))
+        .bind(to_json(counters)?)
+        .bind(run.0)
+        .execute(connection)
+        .await
+        .map(|_| ())
 }

@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod child;
+mod killing;
+mod opening;
 mod querying;
 mod recording;
 mod retaining;
 mod runs;
 mod samples;
+mod weather;
