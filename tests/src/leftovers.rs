@@ -65,6 +65,7 @@ fn sweep(parent: &Path) {
             continue;
         }
         end_processes(&entry.path());
+        end_containers(&entry.path());
         let _ = Command::new("runc").args(["delete", "--force", &name]).stderr(Stdio::null()).status();
         remove_with_mounts(&entry.path());
     }
@@ -72,13 +73,31 @@ fn sweep(parent: &Path) {
 
 /// Ends the daemons that a killed test left: they are those that have the folder on their command line.
 /// Nobody else's can have it, since the folder's name holds the killed test's pid.
-fn end_processes(folder: &Path) {
+pub(crate) fn end_processes(folder: &Path) {
     let needle = folder.to_string_lossy().into_owned();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         if String::from_utf8_lossy(&line).contains(&needle) {
             kill(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// Ends the containers whose bundle lies in the folder. containerd keeps runc's state in one place for all
+/// daemons, Docker in a folder of its own.
+pub(crate) fn end_containers(folder: &Path) {
+    let needle = folder.to_string_lossy().into_owned();
+    for parent in [PathBuf::from("/run/containerd/runc"), folder.join("exec/runtime-runc")] {
+        for namespace in fs::read_dir(parent).into_iter().flatten().flatten() {
+            for container in fs::read_dir(namespace.path()).into_iter().flatten().flatten() {
+                let state = fs::read(container.path().join("state.json")).unwrap_or_default();
+                if String::from_utf8_lossy(&state).contains(&needle) {
+                    let mut runc = Command::new("runc");
+                    runc.arg("--root").arg(namespace.path()).args(["delete", "--force"]);
+                    let _ = runc.arg(container.file_name()).stderr(Stdio::null()).status();
+                }
+            }
         }
     }
 }

@@ -7,11 +7,17 @@
 //! process left behind is removed by the next one. No test sees another's containers.
 
 mod bundle;
+mod containerd;
+mod cri;
+mod daemon;
+mod docker;
 mod leftovers;
 mod privileges;
 mod rootfs;
 mod runc;
 
+pub use containerd::{Containerd, Pod, PodContainer};
+pub use docker::{Docker, DockerContainer};
 pub use privileges::privileged;
 pub use rootfs::Rootfs;
 pub use runc::{Container, ContainerBuilder, Output, Runc};

@@ -22,7 +22,7 @@ impl Rootfs {
     }
 
     /// The process that holds a Pod together.
-    pub fn pause() -> Result<Self> {
+    pub(crate) fn pause() -> Result<Self> {
         Self::make("pause")
     }
 

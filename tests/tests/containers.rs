@@ -1,6 +1,6 @@
 //! Proves the ground that the end-to-end tests stand on: containers of each runtime really run.
 
-use end_to_end::{Rootfs, Runc, privileged};
+use end_to_end::{Containerd, Docker, Rootfs, Runc, privileged};
 use std::thread;
 
 #[test]
@@ -108,4 +108,57 @@ fn a_container_ends_with_the_test_that_panics() {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     assert!(line.is_empty(), "process {pid} still runs");
     assert!(!root.exists(), "{} is still there", root.display());
+}
+
+#[test]
+fn containerd_runs_pods() {
+    if !privileged() {
+        return;
+    }
+    let mut containerd = Containerd::start().unwrap();
+    let busybox = Rootfs::busybox().unwrap();
+    containerd.import(&busybox).unwrap();
+    let pod = containerd.pod("shop", "web-1", &[("app", "web")]).unwrap();
+
+    let container = pod.container("web", &busybox, ["sleep", "3600"], (1000, 1001)).unwrap();
+    let expected = format!("/kubepods/burstable/pod{}/{}", pod.uid(), container.id());
+    let cgroup = container.cgroup().unwrap();
+    assert!(cgroup.lines().all(|line| line.ends_with(&expected)), "{cgroup}");
+    assert_eq!(
+        container.exec(["sh", "-c", "id -u; id -g; exit 3"]).map(|done| (done.status, done.stdout)).unwrap(),
+        (3, "1000\n1001\n".into())
+    );
+
+    let short =
+        pod.container("short", &busybox, ["sh", "-c", "echo out; echo err >&2; exit 7"], (0, 0)).unwrap();
+    assert_eq!(short.wait().unwrap(), 7);
+    let mut lines: Vec<String> = short.output().unwrap().lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines, ["err", "out"]);
+
+    let pid = container.pid().unwrap();
+    containerd.restart().unwrap();
+    assert_eq!(container.pid().unwrap(), pid, "it ran on while its daemon restarted");
+    container.stop().unwrap();
+    assert_eq!(container.wait().unwrap(), 137);
+    container.remove().unwrap();
+}
+
+#[test]
+fn docker_runs_a_container() {
+    if !privileged() {
+        return;
+    }
+    let docker = Docker::start().unwrap();
+    let busybox = Rootfs::busybox().unwrap();
+    docker.import(&busybox).unwrap();
+    let container =
+        docker.container(&busybox, &["--user=1000:1001", "--name=shop"], &["sleep", "3600"]).unwrap();
+    let cgroup = container.cgroup().unwrap();
+    assert!(cgroup.lines().all(|line| line.ends_with(&format!("/docker/{}", container.id()))), "{cgroup}");
+    assert_eq!(container.exec(&["sh"], b"id -u").unwrap().stdout, "1000\n");
+
+    let short = docker.container(&busybox, &[], &["sh", "-c", "echo done; exit 7"]).unwrap();
+    assert_eq!(short.wait().unwrap(), 7);
+    assert_eq!(short.output().unwrap(), "done\n");
 }
