@@ -96,13 +96,13 @@ pub fn containers_of_path(path: &[u8]) -> Vec<ContainerRef> {
     // Seen from another cgroup namespace a path climbs first: `/../../docker/ID`.
     let names: Vec<&str> =
         path.split('/').filter(|name| !matches!(*name, "" | "." | "..")).take(DEPTH_MAX).collect();
-    let places = |certain| (0..names.len()).rev().filter_map(move |place| Some((place, certain)));
+    let inwards_out = || (0..names.len()).rev();
     let certain: Vec<_> =
-        places(true).filter_map(|(place, _)| reference(&names, place)).take(NESTED_MAX).collect();
+        inwards_out().filter_map(|place| reference(&names, place)).take(NESTED_MAX).collect();
     if !certain.is_empty() {
         return certain;
     }
-    places(false).filter_map(|(place, _)| runc_candidate(&names, place)).take(NESTED_MAX).collect()
+    inwards_out().filter_map(|place| runc_candidate(&names, place)).take(NESTED_MAX).collect()
 }
 
 /// Rank and path of a line `ID:CONTROLLERS:PATH`. The v2 hierarchy speaks first, then systemd's own.
@@ -239,4 +239,206 @@ fn is_hex_digit(byte: u8) -> bool {
 fn is_runc_id(id: &str) -> bool {
     (1..=RUNC_ID_MAX).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ID: &str = "4f6c0a2b9d8e7f61504a3b2c1d0e9f88776655443322110ffeeddccbbaa99887";
+    const OTHER: &str = "aa11bb22cc33dd44ee55ff6600112233445566778899aabbccddeeff00112233";
+    const UID: &str = "b2a0f9c4-1d3e-4f5a-8b6c-7d8e9f0a1b2c";
+
+    /// `ID`, `OTHER`, `UID` and `U_D` (with underscores) in a path stand for the values.
+    fn fill(text: &str) -> String {
+        let underscored = UID.replace('-', "_");
+        text.replace("OTHER", OTHER).replace("UID", UID).replace("U_D", &underscored).replace("ID", ID)
+    }
+
+    /// The innermost container of a path, that it is certain, and where its own cgroup ends.
+    #[track_caller]
+    fn check(path: &str, runtime: Option<Runtime>, in_pod: bool, below: &str) {
+        let path = fill(path);
+        let found = containers_of_path(path.as_bytes());
+        let expected = ContainerRef {
+            id: ID.to_owned(),
+            runtime,
+            pod_uid: in_pod.then(|| UID.to_owned()),
+            cgroup: path.strip_suffix(below).unwrap().to_owned(),
+            certain: true,
+        };
+        assert_eq!(found.first(), Some(&expected), "{path}");
+    }
+
+    #[track_caller]
+    fn check_host(path: &str) {
+        assert_eq!(containers_of_path(fill(path).as_bytes()), [], "{path}");
+    }
+
+    #[test]
+    fn docker() {
+        let runtime = Some(Runtime::Docker);
+        check("/docker/ID", runtime, false, "");
+        check("/docker/ID/init.scope", runtime, false, "/init.scope");
+        check("/docker/buildx/ID", runtime, false, "");
+        check("/system.slice/docker-ID.scope", runtime, false, "");
+        check("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-ID.scope", runtime, false, "");
+    }
+
+    #[test]
+    fn kubernetes_with_the_cgroupfs_driver() {
+        let containerd = Some(Runtime::Containerd);
+        check("/kubepods/podUID/ID", containerd, true, "");
+        check("/kubepods/burstable/podUID/ID", containerd, true, "");
+        check("/kubepods/besteffort/podUID/ID/own/sub", containerd, true, "/own/sub");
+        check("/kubepods/burstable/podUID/crio-ID", Some(Runtime::Crio), true, "");
+        check("/docker/OTHER/kubelet/kubepods/podUID/ID", containerd, true, "");
+    }
+
+    #[test]
+    fn kubernetes_with_the_systemd_driver() {
+        let containerd = Some(Runtime::Containerd);
+        check("/kubepods.slice/kubepods-podU_D.slice/cri-containerd-ID.scope", containerd, true, "");
+        check(
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podU_D.slice/cri-containerd-ID.scope",
+            containerd,
+            true,
+            "",
+        );
+        check(
+            "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-podU_D.slice/cri-containerd-ID.scope/x",
+            containerd,
+            true,
+            "/x",
+        );
+        check("/kubepods.slice/kubepods-podU_D.slice/crio-ID.scope", Some(Runtime::Crio), true, "");
+        check("/kubepods.slice/kubepods-podU_D.slice/docker-ID.scope", Some(Runtime::Docker), true, "");
+        check(
+            "/system.slice/containerd.service/kubepods-burstable-podU_D.slice:cri-containerd:ID",
+            containerd,
+            true,
+            "",
+        );
+    }
+
+    #[test]
+    fn containerd_alone() {
+        check("/default/ID", Some(Runtime::Containerd), false, "");
+        check("/k8s.io/ID", Some(Runtime::Containerd), false, "");
+        check("/system.slice/nerdctl-ID.scope", Some(Runtime::Containerd), false, "");
+        check(
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/nerdctl-ID.scope",
+            Some(Runtime::Containerd),
+            false,
+            "",
+        );
+    }
+
+    #[test]
+    fn podman() {
+        let runtime = Some(Runtime::Podman);
+        check("/machine.slice/libpod-ID.scope", runtime, false, "");
+        check("/machine.slice/libpod-ID.scope/container", runtime, false, "/container");
+        check("/libpod_parent/libpod-ID", runtime, false, "");
+        check(
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope/container",
+            runtime,
+            false,
+            "/container",
+        );
+        check("/machine.slice/machine-libpod_pod_OTHER.slice/libpod-ID.scope", runtime, false, "");
+    }
+
+    #[test]
+    fn engines_that_are_not_known_by_name() {
+        check("/ecs/0123456789abcdef0123456789abcdef/ID", None, false, "");
+        check("/machine.slice/someengine-ID.scope", None, false, "");
+        check("/ID", None, false, "");
+    }
+
+    #[test]
+    fn processes_of_the_host_are_in_no_container() {
+        check_host("/");
+        check_host("");
+        check_host("/init.scope");
+        check_host("/system.slice/ssh.service");
+        check_host("/system.slice/kubelet.service");
+        check_host("/user.slice/user-1000.slice/session-3.scope");
+        check_host("/user.slice/user-1000.slice/user@1000.service/app.slice/app-gnome-foo.scope");
+        check_host("/machine.slice/libpod-conmon-ID.scope");
+        check_host(
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podU_D.slice/crio-conmon-ID.scope",
+        );
+        check_host("/kubepods/burstable/podUID");
+        check_host("/kubepods.slice/kubepods-podU_D.slice");
+    }
+
+    #[test]
+    fn the_innermost_container_wins_and_the_outer_ones_follow() {
+        let path = fill("/docker/OTHER/docker/ID/init.scope");
+        let ids: Vec<String> =
+            containers_of_path(path.as_bytes()).into_iter().map(|container| container.id).collect();
+        assert_eq!(ids, [ID, OTHER]);
+        // The Pod around the outer container is not the inner one's.
+        let path = fill("/kubepods/podUID/OTHER/docker/ID");
+        let found = containers_of_path(path.as_bytes());
+        assert_eq!((&found[0].pod_uid, &found[1].pod_uid), (&None, &Some(UID.to_owned())));
+    }
+
+    #[test]
+    fn plain_runc_gives_candidates() {
+        let candidates = |path: &str| -> Vec<(String, Option<Runtime>, bool)> {
+            let found = containers_of_path(path.as_bytes()).into_iter();
+            found.map(|container| (container.id, container.runtime, container.certain)).collect()
+        };
+        assert_eq!(candidates("/web-1"), [("web-1".to_owned(), None, false)]);
+        assert_eq!(
+            candidates("/system.slice/runc-web.scope"),
+            [("web".to_owned(), Some(Runtime::Runc), false)]
+        );
+        assert_eq!(candidates("/default/web"), [("web".to_owned(), Some(Runtime::Containerd), false)]);
+        assert_eq!(
+            candidates("/web/sub"),
+            [("sub".to_owned(), None, false), ("web".to_owned(), None, false)]
+        );
+    }
+
+    #[test]
+    fn paths_from_another_cgroup_namespace_climb_first() {
+        let path = fill("/../../docker/ID");
+        assert_eq!(containers_of_path(path.as_bytes())[0].cgroup, fill("/docker/ID"));
+    }
+
+    #[test]
+    fn the_hierarchy_that_names_a_container_is_taken() {
+        let id = |text: &str| container_of(fill(text).as_bytes()).map(|container| container.id);
+        assert_eq!(id("0::/system.slice/docker-ID.scope\n"), Some(ID.to_owned()));
+        assert_eq!(
+            id("12:pids:/docker/ID\n11:cpu,cpuacct:/docker/ID\n1:name=systemd:/docker/ID\n0::/\n"),
+            Some(ID.to_owned()),
+            "hybrid"
+        );
+        assert_eq!(id("9:name=systemd:/\n4:memory:/web\n0::/\n"), Some("web".to_owned()));
+        assert_eq!(id("5:devices:/web\n0::/docker/ID (deleted)\n"), Some(ID.to_owned()));
+        assert_eq!(id("0::/init.scope\n"), None);
+        for text in ["", "\n", "0::", "0", "::", "0::docker/ID", "a:b"] {
+            assert_eq!(id(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_does_harm(text in "([0-9a-f]{64}|docker-|/|:|\\.scope|pod|\\.\\.|-|\n|0::/|\\PC){0,60}") {
+            for container in containers_of(text.as_bytes()) {
+                prop_assert!(!container.id.is_empty() && container.id.is_ascii());
+                prop_assert!(container.cgroup.starts_with('/'));
+            }
+        }
+
+        #[test]
+        fn no_bytes_do_harm(text: Vec<u8>) {
+            prop_assert!(containers_of(&text).len() <= NESTED_MAX);
+        }
+    }
 }

@@ -61,7 +61,7 @@ pub fn enclosing_package(search: &Search<'_>) -> Vec<Vec<u8>> {
 
 fn in_each(folders: &[Vec<u8>], files: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let paths = folders.iter().flat_map(|folder| files.iter().map(move |file| join(folder, file)));
-    paths.filter(|path| path.len() <= PATH_MAX).take(CANDIDATES_MAX).collect()
+    paths.filter(|path| path.len() <= PATH_MAX && !path.contains(&0)).take(CANDIDATES_MAX).collect()
 }
 
 /// `a.b` as `a/b`. Python takes names that are no identifiers (`my-tool`), but no part of one can be empty or
@@ -158,7 +158,10 @@ fn parent(path: &[u8]) -> Option<&[u8]> {
 /// Names of the folders below `lib`: one where the interpreter's name tells its version, else all.
 fn versions(search: &Search<'_>) -> Vec<Vec<u8>> {
     let named = [search.executable, search.argv0].into_iter().find_map(version);
-    named.map_or_else(|| VERSIONS.iter().map(|version| format!("python{version}").into()).collect(), |v| vec![v])
+    named.map_or_else(
+        || VERSIONS.iter().map(|version| format!("python{version}").into()).collect(),
+        |v| vec![v],
+    )
 }
 
 /// `python3.11` of `/usr/bin/python3.11`, `pypy3.10` of `/usr/bin/pypy3.10-c`.

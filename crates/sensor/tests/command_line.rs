@@ -4,6 +4,8 @@
 //! Needs python3, bash, dash, busybox and zsh on `PATH`. More Pythons are taken from `URVA_TEST_PYTHONS` (paths
 //! separated by colons), from `python2` and `pypy3` on `PATH`, and from pyenv.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use evidence::{Family, Untrusted};
 use proptest::prelude::*;
 use sensor::command_line::{CommandLine, ModuleSearch, ScriptSource, read};

@@ -1,0 +1,120 @@
+//! The two parts of an ELF file that tell an interpreter, found as the program loader finds them: through the
+//! program headers, since section headers can be stripped or lie.
+//!
+//! Owns: bounded reading. Whatever the headers claim, no more than the budget is read or allocated.
+
+use super::ReadAt;
+use object::elf::{DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, FileHeader32, FileHeader64, PF_W, PF_X};
+use object::elf::{PT_DYNAMIC, PT_LOAD};
+use object::pod::{from_bytes, slice_from_bytes};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::{Endian, Endianness};
+use std::ops::Range;
+
+/// Most bytes that are read of one file.
+const BUDGET: u64 = 16 * 1024 * 1024;
+/// Most program headers; programs have about a dozen.
+const HEADERS_MAX: u16 = 128;
+/// Longest dynamic section and longest string table that are read; CPython's table has 50 KiB.
+const DYNAMIC_MAX: u64 = 64 * 1024;
+const STRINGS_MAX: u64 = 4 * 1024 * 1024;
+
+/// What is looked at of a program.
+pub(super) struct Image {
+    /// The dynamic string table: names of symbols and of libraries, each ended by a NUL. Empty where there is none.
+    pub(super) strings: Vec<u8>,
+    /// Whether it needs no library.
+    pub(super) is_static: bool,
+    /// Where in the file the constants lie: read-only data first, then code, which in older layouts holds both.
+    pub(super) constants: Vec<Range<u64>>,
+}
+
+/// Reads a file within the budget.
+pub(super) struct Reader<'a> {
+    file: &'a dyn ReadAt,
+    left: u64,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(file: &'a dyn ReadAt) -> Self {
+        Self { file, left: BUDGET }
+    }
+
+    /// Up to `length` bytes at `offset`, fewer at the end of the file; None on an error or when the budget is spent.
+    pub(super) fn read(&mut self, offset: u64, length: u64) -> Option<Vec<u8>> {
+        let length = length.min(self.left);
+        let mut bytes = vec![0; usize::try_from(length).ok()?];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.file.read_at(&mut bytes[filled..], offset.checked_add(filled as u64)?).ok()? {
+                0 => break,
+                count => filled += count.min(bytes.len() - filled),
+            }
+        }
+        bytes.truncate(filled);
+        self.left -= filled as u64;
+        (filled > 0).then_some(bytes)
+    }
+}
+
+/// Finds the parts; None for what is no ELF executable.
+pub(super) fn open(reader: &mut Reader<'_>) -> Option<Image> {
+    let head = reader.read(0, 64)?;
+    match head.get(..5)? {
+        b"\x7fELF\x02" => image::<FileHeader64<Endianness>>(reader, &head),
+        b"\x7fELF\x01" => image::<FileHeader32<Endianness>>(reader, &head),
+        _ => None,
+    }
+}
+
+fn image<H: FileHeader<Endian = Endianness>>(reader: &mut Reader<'_>, head: &[u8]) -> Option<Image> {
+    let (header, _) = from_bytes::<H>(head).ok()?;
+    let endian = header.endian().ok()?;
+    let count = header.e_phnum(endian).min(HEADERS_MAX);
+    let size = size_of::<H::ProgramHeader>() as u64;
+    let bytes = reader.read(header.e_phoff(endian).into(), u64::from(count) * size)?;
+    let (segments, _) = slice_from_bytes::<H::ProgramHeader>(&bytes, usize::from(count)).ok()?;
+    let mut image = Image { strings: Vec::new(), is_static: true, constants: constants(segments, endian) };
+    if let Some(dynamic) = segments.iter().find(|segment| segment.p_type(endian) == PT_DYNAMIC) {
+        let (offset, length) = dynamic.file_range(endian);
+        let bytes = reader.read(offset, length.min(DYNAMIC_MAX))?;
+        let count = bytes.len() / size_of::<H::Dyn>();
+        let (entries, _) = slice_from_bytes::<H::Dyn>(&bytes, count).ok()?;
+        let entries = || entries.iter().take_while(|entry| entry.tag(endian) != DT_NULL);
+        let value = |tag| entries().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
+        image.is_static = value(DT_NEEDED).is_none();
+        if let (Some(address), Some(length)) = (value(DT_STRTAB), value(DT_STRSZ)) {
+            let offset = file_offset(segments, endian, address)?;
+            image.strings = reader.read(offset, length.min(STRINGS_MAX))?;
+        }
+    }
+    Some(image)
+}
+
+/// The read-only parts of the memory image.
+fn constants<P: ProgramHeader<Endian = E>, E: Endian>(segments: &[P], endian: E) -> Vec<Range<u64>> {
+    let flags = |segment: &P, flag| segment.p_flags(endian).contains(flag);
+    let mut found: Vec<&P> = segments
+        .iter()
+        .filter(|segment| segment.p_type(endian) == PT_LOAD && !flags(segment, PF_W))
+        .collect();
+    found.sort_by_key(|segment| flags(segment, PF_X));
+    let range = |segment: &&P| {
+        let (offset, length) = segment.file_range(endian);
+        offset..offset.saturating_add(length)
+    };
+    found.iter().map(range).collect()
+}
+
+/// Where in the file the byte lies that is loaded at `address`.
+fn file_offset<P: ProgramHeader<Endian = E>, E: Endian>(
+    segments: &[P],
+    endian: E,
+    address: u64,
+) -> Option<u64> {
+    segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD).find_map(|segment| {
+        let inside = address.checked_sub(segment.p_vaddr(endian).into())?;
+        let (offset, length) = segment.file_range(endian);
+        (inside < length).then(|| offset.checked_add(inside))?
+    })
+}
