@@ -79,26 +79,25 @@ fn time(criterion: &mut Criterion) {
 
 fn processor_time(_: &mut Criterion) {
     let mut bench = Bench::new();
-    let cases: [(&str, usize, fn(&mut Bench) -> Finding); 3] = [
-        ("1 new script", 1, Bench::new_script),
-        ("1 known script", 1, Bench::same_script),
-        ("64 new scripts", 64, Bench::new_script),
-    ];
-    for (name, size, next) in cases {
-        let (user, system) = cpu_time();
-        let calls = MEASURED / u32::try_from(size).unwrap().min(20);
-        for _ in 0..calls {
-            let batch: Vec<_> = (0..size).map(|_| next(&mut bench)).collect();
-            bench.record(&batch);
-        }
-        let (user_after, system_after) = cpu_time();
-        let calls = u64::from(calls);
-        println!(
-            "processor time of a call, {name}: user {} µs, system {} µs",
-            (user_after - user) / calls,
-            (system_after - system) / calls
-        );
+    measure(&mut bench, "1 new script", 1, Bench::new_script);
+    measure(&mut bench, "1 known script", 1, Bench::same_script);
+    measure(&mut bench, "64 new scripts", 64, Bench::new_script);
+}
+
+fn measure(bench: &mut Bench, name: &str, size: usize, next: fn(&mut Bench) -> Finding) {
+    let calls = MEASURED / u32::try_from(size).unwrap().min(20);
+    let (user, system) = cpu_time();
+    for _ in 0..calls {
+        let batch: Vec<_> = (0..size).map(|_| next(bench)).collect();
+        bench.record(&batch);
     }
+    let (user_after, system_after) = cpu_time();
+    let calls = u64::from(calls);
+    println!(
+        "processor time of a call, {name}: user {} µs, system {} µs",
+        (user_after - user) / calls,
+        (system_after - system) / calls
+    );
 }
 
 /// User and system time of the process so far, all threads, in microseconds: fields 14 and 15 of

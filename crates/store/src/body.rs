@@ -161,3 +161,19 @@ fn put_argument(finding: &mut Finding) {
         argument.clone_from(text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As version 1 wrote it, with fields that a later one might add.
+    const BODY: &str = include_str!("../testdata/body-1.json");
+
+    #[test]
+    fn a_body_is_read_by_each_later_version_and_fields_that_are_unknown_do_no_harm() {
+        let body: Body = from_json(BODY).unwrap();
+        assert_eq!(body.finding.capture.process.pid, 4_242);
+        assert_eq!(body.finding.capture.process.args[1].0, [0xff, 0, 10]);
+        assert_eq!((body.head_bytes, body.text_is_argument), (1_024, false));
+    }
+}

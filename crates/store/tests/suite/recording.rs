@@ -3,6 +3,9 @@
 use crate::samples::{HOUR, Sandbox, capture, container, execution, finding, with_hash};
 use evidence::text::Untrusted;
 use evidence::{Content, CoverageNote, Finding, Metadata, Reason, State};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 use store::Outcome::{self, AlreadyKnown, New, Updated};
 
@@ -268,4 +271,47 @@ async fn only_the_newest_executions_are_kept_and_the_count_is_true() {
     assert_eq!(kept[0], executions[1_499].execution(), "the newest first");
     let again = sandbox.store.record(&executions[1_499..], HOUR).await.unwrap();
     assert_eq!((again[0].outcome, again[0].count), (AlreadyKnown, 1_500));
+}
+
+/// The caller gives up after each number of steps in turn; the driver's thread goes on for a while.
+#[tokio::test]
+async fn a_record_that_is_given_up_half_way_is_recorded_wholly_or_not_at_all() {
+    let sandbox = Sandbox::new().await;
+    let mut context = Context::from_waker(Waker::noop());
+    for steps in 0..40 {
+        let batch =
+            [execution("a", &format!("x{steps}"), steps, 0), execution("b", &format!("y{steps}"), steps, 0)];
+        {
+            let mut record = pin!(sandbox.store.record(&batch, HOUR));
+            for _ in 0..steps {
+                if record.as_mut().poll(&mut context).is_ready() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        }
+        let next = execution("c", &steps.to_string(), steps, 0);
+        assert_eq!(sandbox.stored(&next).await, next, "after {steps} steps");
+        let first = sandbox.store.get(&batch[0].id).await;
+        let second = sandbox.store.get(&batch[1].id).await;
+        assert_eq!(first.is_ok(), second.is_ok(), "after {steps} steps");
+    }
+}
+
+#[tokio::test]
+async fn the_store_can_be_used_from_any_task() {
+    let sandbox = Sandbox::new().await;
+    let store = Arc::new(sandbox.store);
+    let tasks: Vec<_> = (0..8)
+        .map(|pid| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.record(&[execution("a", "x", pid, 0)], HOUR).await.unwrap() })
+        })
+        .collect();
+    let mut counts = Vec::new();
+    for task in tasks {
+        counts.push(task.await.unwrap()[0].count);
+    }
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7, 8]);
 }

@@ -2,7 +2,7 @@
 
 use crate::child::{Second, command, role, say, wait_for};
 use crate::samples::{HOUR, execution};
-use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -130,6 +130,14 @@ impl Disk {
         self.path().join("urva.db")
     }
 
+    /// The same files at another place, where they cannot be written.
+    fn view_read_only(&self) -> Self {
+        let folder = TempDir::new().unwrap();
+        mount_bind(self.path(), folder.path()).unwrap();
+        mount_remount(folder.path(), MountFlags::BIND | MountFlags::RDONLY, c"").unwrap();
+        Self { folder }
+    }
+
     /// Takes what space is left, in a file that can be removed again.
     fn fill(&self) -> PathBuf {
         let path = self.path().join("ballast");
@@ -193,11 +201,12 @@ async fn a_read_only_mount_is_not_written_but_can_be_read() {
     let store = Store::open(disk.database()).await.unwrap();
     store.record(std::slice::from_ref(&finding), HOUR).await.unwrap();
     store.close().await.unwrap();
-    mount_remount(disk.path(), MountFlags::RDONLY, c"").unwrap();
-    let error = Store::open(disk.database()).await.unwrap_err();
+    let view = disk.view_read_only();
+    let database = view.path().join("urva.db");
+    let error = Store::open(&database).await.unwrap_err();
     assert!(matches!(error, StoreError::NotWritable { .. }), "{error:?}");
-    let lock = StateLock::acquire(disk.path()).unwrap_err();
+    let lock = StateLock::acquire(view.path()).unwrap_err();
     assert!(matches!(lock, StoreError::NotWritable { .. }), "{lock:?}");
-    let reader = Store::open_read_only(disk.database()).await.unwrap();
+    let reader = Store::open_read_only(&database).await.unwrap();
     assert_eq!(reader.get(&finding.id).await.unwrap(), finding);
 }
