@@ -7,7 +7,7 @@
 
 use evidence::Family;
 use proptest::prelude::*;
-use sensor::recognize::{by_content, recognize};
+use sensor::recognize::{by_content, is_loader, recognize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -84,9 +84,28 @@ fn other_programs_are_not_recognised() {
             None => eprintln!("{name} is not installed, and so not looked at"),
         }
     }
-    // The loader, and this test itself, which holds the marks as plain data.
+    // This test itself, which holds the marks as plain data.
     let own = std::env::current_exe().unwrap();
     check(&own, &own, None);
+}
+
+/// The loader of this very process, which is mapped into it; musl's from `URVA_TEST_LOADERS`.
+#[test]
+fn loaders_are_told_from_programs() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mapped = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+    let loader = mapped
+        .map(Path::new)
+        .find(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"ld-")));
+    let more = std::env::var_os("URVA_TEST_LOADERS").unwrap_or_default();
+    let more = std::env::split_paths(&more).filter(|path| !path.as_os_str().is_empty());
+    for path in more.chain([loader.expect("a loader is mapped").to_owned()]) {
+        assert!(is_loader(&File::open(&path).unwrap()), "{}", path.display());
+        check(&path, &path, None);
+    }
+    for path in [required("ls"), required("busybox"), required("dash"), python()] {
+        assert!(!is_loader(&File::open(&path).unwrap()), "{}", path.display());
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! read(family, args) -> CommandLine { source, own_arguments, interactive, module_search }
+//! loaded(args)       -> Option<Loaded { program, argument, argv0 }>, for an executable that is the dynamic loader
 //! ```
 //!
 //! A `#!` line needs no treatment of its own: the kernel rewrites the vector to `[interpreter, the rest of the
@@ -23,8 +24,11 @@
 //! scripts without a `#!` line that a shell runs in a fork of itself, and applets that BusyBox's shell runs
 //! without an exec.
 
+mod loader;
 mod python;
 mod shell;
+
+pub use loader::{Loaded, loaded};
 
 use evidence::{Family, Untrusted};
 

@@ -54,6 +54,9 @@ impl ReadAt for &[u8] {
 /// What CPython's own `main` calls: since 3.8, in 3.7, before.
 const PYTHON_MAINS: [&[u8]; 4] = [b"Py_BytesMain", b"Py_RunMain", b"_Py_UnixMain", b"Py_Main"];
 
+/// What the loaders of glibc and musl export.
+const LOADER_NAMES: [&[u8]; 2] = [b"_rtld_global", b"_dlstart"];
+
 /// Texts that together tell a shell: all of them are among its constants.
 const SHELL_MARKS: [(Family, &[&[u8]]); 5] = [
     (Family::Busybox, &[b"BusyBox v", b"multi-call binary"]),
@@ -92,6 +95,13 @@ pub fn by_content(file: &dyn ReadAt) -> Option<Family> {
         marks.push(PYTHON_MARKS);
     }
     by_marks(&mut reader, &image, &marks)
+}
+
+/// Whether the executable is the dynamic loader of glibc or musl, which runs the program that its arguments name:
+/// see [`crate::command_line::loaded`].
+pub fn is_loader(file: &dyn ReadAt) -> bool {
+    let image = elf::open(&mut Reader::new(file));
+    image.is_some_and(|image| image.is_static && LOADER_NAMES.iter().any(|name| has(&image.strings, name)))
 }
 
 fn by_symbols(strings: &[u8]) -> Option<Family> {
