@@ -1,0 +1,100 @@
+//! Any bytes get a verdict, the same one each time; any model file gets an answer.
+
+use detect::{Detector, ModelError};
+use evidence::Language;
+use proptest::prelude::*;
+use std::sync::LazyLock;
+
+const MODEL: &[u8] = include_bytes!("../../../model/urva.model");
+static DETECTOR: LazyLock<Detector> = LazyLock::new(Detector::built_in);
+
+fn check(model: &[u8], expected: &ModelError) {
+    let error = Detector::from_bytes(model).unwrap_err();
+    assert_eq!(&error, expected);
+    assert!(error.to_string().contains(':'), "no remedy in {error}");
+}
+
+#[test]
+fn the_model_is_named_after_its_bytes() {
+    let hash = evidence::Sha256::of(MODEL).to_string();
+    assert!(DETECTOR.model_id().ends_with(&format!("@{}", &hash[..12])), "{}", DETECTOR.model_id());
+}
+
+#[test]
+fn the_model_file_is_small() {
+    assert!(MODEL.len() <= 2 << 20, "{}", MODEL.len());
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused() {
+    check(b"\x7fELF and so on", &ModelError::Foreign);
+    check(b"", &ModelError::Foreign);
+}
+
+#[test]
+fn a_truncated_model_is_refused() {
+    for length in [4, 8, 11, 20, 1000, MODEL.len() - 1] {
+        let error = Detector::from_bytes(&MODEL[..length]).unwrap_err();
+        assert!(
+            matches!(error, ModelError::Truncated { found, needed } if found == length && needed > length),
+            "{length}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_model_of_another_version_is_refused() {
+    let mut model = MODEL.to_vec();
+    model[8] = 9;
+    let error = Detector::from_bytes(&model).unwrap_err();
+    assert!(error.to_string().contains("version 9."), "{error}");
+}
+
+#[test]
+fn a_corrupt_or_longer_model_is_refused() {
+    let mut model = MODEL.to_vec();
+    model[100_000] ^= 1;
+    check(&model, &ModelError::Checksum);
+    let mut model = MODEL.to_vec();
+    model.extend(b"more");
+    check(&model, &ModelError::TooLong(4));
+}
+
+#[test]
+fn an_empty_text_is_benign() {
+    for language in [Language::Python, Language::Shell] {
+        let verdict = DETECTOR.judge(language, (b"", b""));
+        assert_eq!(verdict.label, evidence::Label::Benign, "{}", verdict.score);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_bytes_get_one_verdict(head: Vec<u8>, tail: Vec<u8>, repeat in 1_usize..40, python: bool) {
+        let language = if python { Language::Python } else { Language::Shell };
+        let head = head.repeat(repeat);
+        let verdict = DETECTOR.judge(language, (&head, &tail));
+        prop_assert!((0.0..=1.0).contains(&verdict.score));
+        prop_assert_eq!(&verdict, &DETECTOR.judge(language, (&head, &tail)));
+    }
+
+    #[test]
+    fn shell_like_text_gets_a_verdict(text in "([a-z/.$(){}|;&<>\\\\\"' \n\t]|curl|base64|exec|\\\\x41|/dev/tcp/){0,400}") {
+        for language in [Language::Python, Language::Shell] {
+            let verdict = DETECTOR.judge(language, (text.as_bytes(), b""));
+            prop_assert!(verdict.reasons.len() <= 8);
+        }
+    }
+
+    #[test]
+    fn any_model_bytes_get_an_answer(at in 0_usize..300, byte: u8, length in 0_usize..2000) {
+        let mut model = MODEL.to_vec();
+        model[at] = byte;
+        model.truncate(MODEL.len() - length);
+        if length > 0 || byte != MODEL[at] {
+            prop_assert!(Detector::from_bytes(&model).is_err());
+        }
+    }
+}
