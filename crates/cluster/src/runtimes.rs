@@ -99,7 +99,7 @@ impl Runtimes {
             });
         }
         for folder in self.state_folders.iter() {
-            let count = state::count(folder).map(|count| format!("{count} containers"));
+            let count = state::count(folder).map(|count| format!("containers: {count}"));
             report.push(SourceReport { name: "runc state", path: folder.clone(), state: count.into() });
         }
         report

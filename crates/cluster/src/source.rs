@@ -50,7 +50,7 @@ pub struct SourceReport {
 /// Whether a source works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceState {
-    /// It answers; who it is or what it holds: "containerd 1.6.20", "3 containers".
+    /// It answers; who it is or what it holds: "containerd 1.6.20", "containers: 3".
     Works(String),
     /// There is nothing at the path: this runtime does not run here.
     Absent,
