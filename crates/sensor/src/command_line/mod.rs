@@ -19,10 +19,10 @@
 //! reader runs its script, and that must not be missed.
 //!
 //! Blind spots: `-n` (check the syntax only) is read as if the script ran, since a script can be told to undo it;
-//! files that an interpreter runs beside its script (`BASH_ENV`, `ENV`, profiles, `PYTHONSTARTUP`,
-//! `sitecustomize`, `.pth`); commands that follow on standard input after `sh -sc TEXT` or `python3 -i FILE`;
-//! scripts without a `#!` line that a shell runs in a fork of itself, and applets that BusyBox's shell runs
-//! without an exec.
+//! files that an interpreter runs beside its script (`BASH_ENV`, `ENV`, `--rcfile`, profiles, `PYTHONSTARTUP`,
+//! `sitecustomize`, `.pth`) and those that the script itself reads in; commands that follow on standard input after
+//! `sh -sc TEXT` or `python3 -i FILE`; scripts without a `#!` line that a shell runs in a fork of itself, and applets
+//! that BusyBox's shell runs without an exec.
 
 mod loader;
 mod python;
