@@ -328,7 +328,7 @@ disable_hugetlb_controller = true
 tolerate_missing_hugetlb_controller = true
 
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
+bin_dir = "{network}"
 conf_dir = "{network}"
 
 [plugins."io.containerd.grpc.v1.cri".containerd]
