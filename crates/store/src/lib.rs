@@ -10,7 +10,8 @@
 //! # Guarantees
 //! - When [`Store::record`] returns, its findings survive `kill -9` and a power cut (WAL, `synchronous=FULL`).
 //! - A batch is recorded wholly or not at all.
-//! - A file that is not a sound database of urva is refused, never changed.
+//! - A file that is not a database of urva, that is damaged or too new, is refused and never changed. Damage in
+//!   a database of more than 32 MiB may show only when it is met.
 //! - Bytes of any kind in paths, arguments and texts come back as they were.
 
 mod body;

@@ -41,12 +41,10 @@ impl Store {
     pub async fn open(address: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path_of(address.as_ref())?;
         create_file(&path)?;
-        let mut connection = connect(&path, options(&path)).await?;
-        let header = Header::read(&mut connection)
-            .await
-            .map_err(|error| explain(&path, "open the database", error))?;
+        inspect(&path).await?;
+        let (mut connection, header) =
+            open(options(&path)).await.map_err(|error| explain(&path, "open the database", error))?;
         header.judge(&path)?;
-        check(&mut connection, &path).await?;
         let prepared = prepare(&mut connection, &header).await;
         prepared.map_err(|error| explain(&path, "prepare the database", error))?;
         Ok(Self { path, session: Mutex::new(Session::new(connection)) })
@@ -171,15 +169,27 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
-    options.connect().await.map_err(|error| explain(path, "open the database", error))
+/// Judges the file through a connection that cannot write: even closing one that can would move what is in
+/// the WAL into a file that is then refused.
+async fn inspect(path: &Path) -> Result<(), StoreError> {
+    let (mut connection, header) = match open(options(path).read_only(true)).await {
+        Ok(opened) => opened,
+        Err(error) => match explain(path, "open the database", error) {
+            // The creation of the database was cut short, and only a writer may undo what it did.
+            StoreError::NotWritable { .. } => return Ok(()),
+            other => return Err(other),
+        },
+    };
+    header.judge(path)?;
+    check(&mut connection, path).await?;
+    connection.close().await.map_err(|error| explain(path, "close the database", error))
 }
 
 /// A reader needs the shared memory beside the database. Where it can neither open nor create it (a copy on a
 /// read-only mount) and no WAL is left over, nobody writes, and the file can be read by itself.
 async fn connect_to_read(path: &Path) -> Result<(SqliteConnection, Header), StoreError> {
     let shared = options(path).read_only(true);
-    let failed = match open_to_read(shared.clone()).await {
+    let failed = match open(shared.clone()).await {
         Ok(opened) => return Ok(opened),
         Err(error) => match explain(path, "open the database", error) {
             StoreError::NotWritable { path, detail } => StoreError::NotReadable { path, detail },
@@ -191,10 +201,11 @@ async fn connect_to_read(path: &Path) -> Result<(SqliteConnection, Header), Stor
     if std::fs::metadata(wal).is_ok_and(|metadata| metadata.len() > 0) {
         return Err(failed);
     }
-    open_to_read(shared.immutable(true)).await.map_err(|_| failed)
+    open(shared.immutable(true)).await.map_err(|_| failed)
 }
 
-async fn open_to_read(options: SqliteConnectOptions) -> Result<(SqliteConnection, Header), sqlx::Error> {
+/// Opens the file and reads its header, without changing either.
+async fn open(options: SqliteConnectOptions) -> Result<(SqliteConnection, Header), sqlx::Error> {
     let mut connection = options.connect().await?;
     let header = Header::read(&mut connection).await?;
     Ok((connection, header))

@@ -2,6 +2,8 @@
 
 use crate::samples::{HOUR, NOON, Sandbox, execution};
 use evidence::{FindingId, Timestamp};
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use store::{Query, RunStart, Store, StoreError};
@@ -95,6 +97,22 @@ async fn a_newer_database_is_refused() {
     check_refused(&path, &["version 99", "up to 1", "move the file away"]).await;
     let error = Store::open(&path).await.unwrap_err();
     assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_newer_database_that_was_not_closed_is_refused_with_its_wal_as_it_is() {
+    let sandbox = Sandbox::new().await;
+    sandbox.stored(&execution("a", "x", 1, 0)).await;
+    let file = SqliteConnectOptions::new().filename(sandbox.database());
+    let mut newer = SqliteConnection::connect_with(&file).await.unwrap();
+    sqlx::query("PRAGMA user_version = 99").execute(&mut newer).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    for name in ["urva.db", "urva.db-wal"] {
+        std::fs::copy(sandbox.folder.path().join(name), folder.path().join(name)).unwrap();
+    }
+    let wal = std::fs::read(folder.path().join("urva.db-wal")).unwrap();
+    check_refused(&folder.path().join("urva.db"), &["version 99"]).await;
+    assert!(std::fs::read(folder.path().join("urva.db-wal")).unwrap() == wal, "the WAL was changed");
 }
 
 #[tokio::test]
