@@ -90,8 +90,7 @@ impl Fixture {
 
 #[test]
 fn the_working_directory_comes_first() {
-    let here = Fixture::new(&["tool.py", "my-tool.py", "other/tool.py"]);
-    let here = Fixture { environment: vec![], ..here }.with("PYTHONPATH", "other");
+    let here = Fixture::new(&["tool.py", "my-tool.py", "other/tool.py"]).with("PYTHONPATH", "other");
     here.check(&["-m", "tool"], Some("tool.py"));
     here.check(&["-Bmtool"], Some("tool.py"));
     here.check(&["-m", "my-tool"], Some("my-tool.py"));
@@ -169,6 +168,23 @@ fn search<'a>(name: &'a [u8], executable: &'a [u8], environment: &'a [Untrusted]
         executable,
         argv0: b"python3",
     }
+}
+
+/// `python3 -m NAME.py` executes NAME.py before it says that it is no package.
+#[test]
+fn what_encloses_a_module_is_executed_before_it() {
+    let here = Fixture::new(&["tool.py"]);
+    let (ran, found) = here.find(&here.python, &["-m", "tool.py"]);
+    let tool = here.path().join("tool.py").canonicalize().unwrap();
+    assert_eq!((ran, found), (Some(tool.clone()), None));
+    let folder = here.path().canonicalize().unwrap();
+    let search = Search {
+        working_directory: folder.as_os_str().as_bytes(),
+        ..search(b"tool.py", b"/usr/bin/python3.11", &[])
+    };
+    let mut packages =
+        enclosing_package(&search).into_iter().map(|path| PathBuf::from(OsStr::from_bytes(&path)));
+    assert_eq!(packages.find(|path| path.is_file()), Some(tool));
 }
 
 #[test]
