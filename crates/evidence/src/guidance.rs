@@ -10,6 +10,36 @@ use crate::{
     Tactic, Technique,
 };
 use std::collections::BTreeSet;
+use std::fmt;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What, as a sentence.
+    pub text: String,
+    /// The command that does it.
+    pub command: Option<String>,
+    /// Pages to read.
+    pub links: Vec<String>,
+}
+
+impl Step {
+    fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), command: None, links: Vec::new() }
+    }
+
+    fn with_command(text: impl Into<String>, command: impl Into<String>) -> Self {
+        Self { command: Some(command.into()), ..Self::new(text) }
+    }
+}
+
+impl fmt::Display for Step {
+    /// All on one line: the sentence, then the command or the links.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        self.command.iter().chain(&self.links).try_for_each(|more| write!(f, " {more}"))
+    }
+}
 
 /// Characters of one escaped text within a sentence.
 const TEXT_LIMIT: usize = 256;
@@ -34,8 +64,8 @@ pub fn description(finding: &Finding, place: &Place) -> String {
     sentences.join(" ")
 }
 
-/// What to do, in this order; each step is one line.
-pub fn next_steps(finding: &Finding, place: &Place) -> Vec<String> {
+/// What to do, in this order.
+pub fn next_steps(finding: &Finding, place: &Place) -> Vec<Step> {
     let container = finding.capture.container.as_ref();
     let mut steps = vec![read_the_script(finding)];
     if let Some(container) = container {
@@ -46,12 +76,11 @@ pub fn next_steps(finding: &Finding, place: &Place) -> Vec<String> {
     steps.extend(container.map(|container| make_immutable(finding, container)));
     steps.push(replace(container, place));
     if shows(finding, Tactic::CredentialAccess) || shows(finding, Tactic::Exfiltration) {
-        steps.push(
-            "Replace every password, token and key that the container could read: the script reaches for them."
-                .to_owned(),
-        );
+        steps.push(Step::new(
+            "Replace every password, token and key that the container could read: the script reaches for them.",
+        ));
     }
-    steps.into_iter().enumerate().map(|(index, step)| format!("{}. {step}", index + 1)).collect()
+    steps
 }
 
 /// The script in a few words: its path, or how its text was given.
@@ -179,64 +208,73 @@ fn completeness(capture: &Capture) -> String {
     format!("The capture is not complete: {}.", notes.join("; "))
 }
 
-fn read_the_script(finding: &Finding) -> String {
-    let rest = match finding.capture.script.content {
-        Content::Whole(_) => "",
+fn read_the_script(finding: &Finding) -> Step {
+    let text = match finding.capture.script.content {
+        Content::Whole(_) => "Read the script and the reasons:",
         Content::HeadAndTail { .. } => {
-            " It is cut: fetch the whole file from the container before it is gone."
+            "Read the script and the reasons. It is cut: fetch the whole file before the container is gone."
         }
         Content::NotCaptured(_) => {
-            " Its text was not captured: fetch it from the container before it is gone."
+            "Fetch the script before the container is gone: its text was not captured. Read the reasons:"
         }
     };
-    format!("Read the script and the reasons: urva findings show {}.{rest}", finding.id)
+    Step::with_command(text, format!("urva findings show {}", finding.id))
 }
 
-fn look_nearby(container: &Container) -> String {
-    match word(container.short_id()) {
-        Some(id) => format!(
-            "Look for other findings of this container at a similar time: urva findings list --container {id}."
-        ),
-        None => "Look for other findings of this container at a similar time: urva findings list.".to_owned(),
-    }
+fn look_nearby(container: &Container) -> Step {
+    let command = match word(container.short_id()) {
+        Some(id) => format!("urva findings list --container {id}"),
+        None => "urva findings list".to_owned(),
+    };
+    Step::with_command("Look for other findings of this container at a similar time:", command)
 }
 
-fn open_a_shell(finding: &Finding, container: &Container) -> Vec<String> {
+fn open_a_shell(finding: &Finding, container: &Container) -> Vec<Step> {
     let pid = finding.capture.process.pid;
     let Some(command) = shell_command(container) else {
-        return vec![format!(
-            "If the container still runs, look around in it. Its name is unknown or unfit for a command; on the node: nsenter --target {pid} --all /bin/sh, as long as process {pid} lives."
+        return vec![Step::with_command(
+            format!(
+                "If the container still runs, look around in it. Its name is unknown or unfit for a command; on the node, as long as process {pid} lives:"
+            ),
+            format!("nsenter --target {pid} --all /bin/sh"),
         )];
     };
-    let mut steps = vec![format!("If the container still runs, look around in it: {command}")];
-    if let Some(pod) = &container.pod
-        && let (Some(namespace), Some(name), Some(target)) = (
-            pod.namespace.as_deref().and_then(word),
-            pod.name.as_deref().and_then(word),
-            container.name.as_deref().and_then(word),
-        )
+    let mut steps = vec![Step::with_command("If the container still runs, look around in it:", command)];
+    if let Some((namespace, pod)) = pod_words(container)
+        && let Some(target) = container.name.as_deref().and_then(word)
     {
-        steps.push(format!(
-            "If its image has no /bin/sh: kubectl debug --namespace={namespace} -ti {name} --target={target} --image=busybox -- /bin/sh"
+        steps.push(Step::with_command(
+            "If its image has no /bin/sh, bring one along:",
+            format!(
+                "kubectl debug --namespace={namespace} -ti {pod} --target={target} --image=busybox -- /bin/sh"
+            ),
         ));
     }
     steps
 }
 
-fn research(finding: &Finding) -> String {
+/// Namespace and name of the Pod, where both can stand in a command.
+fn pod_words(container: &Container) -> Option<(&str, &str)> {
+    let pod = container.pod.as_ref()?;
+    Some((word(pod.namespace.as_deref()?)?, word(pod.name.as_deref()?)?))
+}
+
+fn research(finding: &Finding) -> Step {
     let mut techniques: BTreeSet<Technique> =
         finding.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
     techniques.insert(Technique::CommandAndScriptingInterpreter);
-    let techniques: Vec<String> = techniques.into_iter().map(|technique| technique.url()).collect();
-    let mut text = format!("Research the techniques: {}", techniques.join(" "));
-    match crate::scc::virustotal_url(finding) {
-        Some(url) => text += &format!(" and the script's hash: {url}"),
-        None => text += " (the whole script's hash is not known, so there is no link to VirusTotal)",
-    }
-    text
+    let virustotal = crate::scc::virustotal_url(finding);
+    let text = match virustotal {
+        Some(_) => "Research the techniques at MITRE ATT&CK and the script's hash at VirusTotal:",
+        None => {
+            "Research the techniques at MITRE ATT&CK (the hash of the whole script is not known, so there is no link to VirusTotal):"
+        }
+    };
+    let links = techniques.into_iter().map(Technique::url).chain(virustotal).collect();
+    Step { links, ..Step::new(text) }
 }
 
-fn make_immutable(finding: &Finding, container: &Container) -> String {
+fn make_immutable(finding: &Finding, container: &Container) -> Step {
     let image = container
         .image
         .as_deref()
@@ -249,30 +287,27 @@ fn make_immutable(finding: &Finding, container: &Container) -> String {
         (Some(true), false) => "the script itself and whatever it changes",
         _ => "whatever the script changes, so that it need not run",
     };
-    format!(
+    Step::new(format!(
         "If the script made intended changes: rebuild {image} with {what}. Then the container can be immutable."
-    )
+    ))
 }
 
-fn replace(container: Option<&Container>, place: &Place) -> String {
+fn replace(container: Option<&Container>, place: &Place) -> Step {
     let owner = cut(&place.project_display_name);
     let Some(container) = container else {
-        return format!(
+        return Step::new(format!(
             "Otherwise: contact the owner of project {owner}, and take the host out of service before you repair it."
-        );
+        ));
     };
-    let mut text = format!(
+    let text = format!(
         "Otherwise: contact the owner of project {owner}, save what you need as evidence, then stop or delete the container and replace it with a new one"
     );
-    if let Some(pod) = &container.pod
-        && let (Some(namespace), Some(name)) =
-            (pod.namespace.as_deref().and_then(word), pod.name.as_deref().and_then(word))
-    {
-        text += &format!(": kubectl delete pod --namespace={namespace} {name}");
-    } else {
-        text += ".";
+    match pod_words(container) {
+        Some((namespace, pod)) => {
+            Step::with_command(text + ":", format!("kubectl delete pod --namespace={namespace} {pod}"))
+        }
+        None => Step::new(text + "."),
     }
-    text
 }
 
 fn shows(finding: &Finding, tactic: Tactic) -> bool {

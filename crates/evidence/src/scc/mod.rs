@@ -81,11 +81,19 @@ fn message(finding: &Finding, place: &Place, limits: Limits) -> FindingMessage {
         processes: vec![process::of(&finding.capture, limits)],
         parent_display_name: SOURCE_DISPLAY_NAME,
         description: guidance::description(finding, place),
-        next_steps: guidance::next_steps(finding, place).join("\n"),
+        next_steps: next_steps(finding, place),
         module_name: finding.category.module_name(),
         containers: container.map(place::container).into_iter().collect(),
         kubernetes: container.and_then(|container| place.kubernetes(container)),
     }
+}
+
+/// The steps as numbered lines.
+fn next_steps(finding: &Finding, place: &Place) -> String {
+    let steps = guidance::next_steps(finding, place);
+    let lines: Vec<String> =
+        steps.iter().enumerate().map(|(index, step)| format!("{}. {step}", index + 1)).collect();
+    lines.join("\n")
 }
 
 /// A prefix of `text` of at most `limit` bytes that ends between two characters.

@@ -7,7 +7,21 @@ use evidence::{Finding, Runtime};
 
 fn check(name: &str, finding: &Finding) {
     let place = Place::default();
-    let text = format!("{}\n\n{}\n", description(finding, &place), next_steps(finding, &place).join("\n"));
+    let steps = next_steps(finding, &place)
+        .iter()
+        .map(|step| {
+            format!(
+                "{step}
+"
+            )
+        })
+        .collect::<String>();
+    let text = format!(
+        "{}
+
+{steps}",
+        description(finding, &place)
+    );
     insta::assert_snapshot!(name, text);
 }
 
