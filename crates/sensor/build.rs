@@ -4,6 +4,7 @@
 use libbpf_cargo::SkeletonBuilder;
 use std::path::PathBuf;
 
+#[allow(clippy::expect_used, reason = "a build script says what it misses by ending")]
 fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo:rerun-if-changed=bpf");

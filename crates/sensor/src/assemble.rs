@@ -3,7 +3,7 @@
 //! Owns: the execs of which some records are still to come, bounded in number and bytes.
 //! Refuses: waiting for ever. When the bound is reached the oldest is given up and counted.
 
-use crate::wire::{Event, ExecHeader, ExecRecord, WireError, decode, value};
+use crate::wire::{Event, ExecHeader, ExecRecord, WireError, decode};
 use evidence::Untrusted;
 use std::collections::BTreeMap;
 
@@ -146,8 +146,8 @@ fn split(strings: &[u8]) -> Vec<Untrusted> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::StringsHeader;
     use crate::wire::tests::{bytes_of, exec_record};
+    use crate::wire::{StringsHeader, value};
     use proptest::prelude::*;
 
     fn strings_record(offset: u64, bytes: &[u8], is_last: u32) -> Vec<u8> {

@@ -7,13 +7,14 @@ use crate::assemble::Exec;
 use crate::attribution::{Attributed, attribute};
 use crate::command_line::{self, CommandLine, ScriptSource};
 use crate::drift::drift;
-use crate::executable::{Catalogue, Known};
+use crate::executable::{Catalogue, Kind, Known, look_at};
 use crate::file::{OpenFile, ReadFile, Root};
 use crate::modules;
 use evidence::{
     Capture, Content, CoverageNote, Drift, Executable, Interpreter, Language, Namespaces, NotCaptured,
     Process, Script, ScriptKind, Sha256, Timestamp, Untrusted, WholeFile,
 };
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Files up to this size are hashed before the capture is handed on; it takes some 10 ms.
@@ -36,6 +37,15 @@ pub(crate) struct Taken {
     pub(crate) to_hash: Option<OpenFile>,
 }
 
+/// The interpreter that runs, and the arguments that it sees.
+struct Run<'a> {
+    known: Known,
+    executable: Cow<'a, Untrusted>,
+    arguments: Cow<'a, [Untrusted]>,
+    /// How many arguments stand before the interpreter's own.
+    skipped: usize,
+}
+
 /// What became of the script's text, with the notes on it.
 struct Text {
     script: Script,
@@ -49,11 +59,12 @@ pub(crate) fn take(exec: &Exec, catalogue: &Catalogue, settings: &CaptureSetting
     if container.is_none() && !settings.include_host {
         return None;
     }
-    let known = catalogue.look_up(exec)?;
-    let line = command_line::read(known.family, &exec.arguments);
-    let interpreter = Interpreter { family: known.family };
     let place = Place { exec, container: container.as_ref(), settings };
-    let Text { script, notes, to_hash } = place.text(&line, interpreter)?;
+    let run = place.what_runs(catalogue.look_up(exec))?;
+    let line = command_line::read(run.known.family, &run.arguments);
+    let interpreter = Interpreter { family: run.known.family };
+    let Text { mut script, notes, to_hash } = place.text(&line, interpreter)?;
+    script.text_argument = script.text_argument.map(|index| index + run.skipped);
 
     let mut coverage: BTreeSet<CoverageNote> = notes.into_iter().collect();
     coverage.extend(exec.arguments_cut.then_some(CoverageNote::ArgumentsCut));
@@ -63,7 +74,7 @@ pub(crate) fn take(exec: &Exec, catalogue: &Catalogue, settings: &CaptureSetting
     }
     let capture = Capture {
         observed_at: settings.wall(exec.header.exec_time),
-        process: process(exec, known, settings),
+        process: process(exec, &run, settings),
         interpreter,
         script,
         container: container.map(|found| found.container),
@@ -78,7 +89,7 @@ fn is_contained(exec: &Exec, settings: &CaptureSettings) -> bool {
     exec.header.pid_namespace != settings.host_pid_namespace
 }
 
-fn process(exec: &Exec, known: Known, settings: &CaptureSettings) -> Process {
+fn process(exec: &Exec, run: &Run<'_>, settings: &CaptureSettings) -> Process {
     let header = &exec.header;
     let comm = header.comm.split(|byte| *byte == 0).next().unwrap_or_default();
     Process {
@@ -92,9 +103,9 @@ fn process(exec: &Exec, known: Known, settings: &CaptureSettings) -> Process {
         comm: comm.into(),
         cwd: exec.cwd.clone(),
         executable: Executable {
-            path: exec.executable.clone(),
-            size: Some(known.size),
-            sha256: known.sha256,
+            path: run.executable.clone().into_owned(),
+            size: Some(run.known.size),
+            sha256: run.known.sha256,
         },
         args: exec.arguments.clone(),
         environment: exec.environment.clone(),
@@ -121,7 +132,31 @@ struct Place<'a> {
     settings: &'a CaptureSettings,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    /// The interpreter, seen through a loader; `None` where there is none.
+    fn what_runs(&self, kind: Kind) -> Option<Run<'a>> {
+        match kind {
+            Kind::Other => None,
+            Kind::Interpreter(known) => Some(Run {
+                known,
+                executable: Cow::Borrowed(&self.exec.executable),
+                arguments: Cow::Borrowed(&self.exec.arguments),
+                skipped: 0,
+            }),
+            Kind::Loader => {
+                let loaded = command_line::loaded(&self.exec.arguments)?;
+                let path = self.absolute(loaded.program);
+                let (root, _) = self.roots().next()?;
+                let program = root.open(&path).ok()?;
+                let Kind::Interpreter(known) = look_at(&program.path, &program.file) else { return None };
+                let mut arguments = vec![Untrusted::from(loaded.argv0)];
+                arguments.extend_from_slice(self.exec.arguments.get(loaded.argument + 1..)?);
+                let executable = Cow::Owned(program.path);
+                Some(Run { known, executable, arguments: Cow::Owned(arguments), skipped: loaded.argument })
+            }
+        }
+    }
+
     fn text(&self, line: &CommandLine<'_>, interpreter: Interpreter) -> Option<Text> {
         match line.source {
             ScriptSource::Nothing => None,
@@ -146,8 +181,9 @@ impl Place<'_> {
                     executable: &self.exec.executable,
                     argv0: self.exec.arguments.first().map_or(b"", |argv0| &argv0[..]),
                 };
-                let mut text =
-                    self.file(ScriptKind::Module, &modules::candidates(&search), NotCaptured::NoSuchModule);
+                let mut files = modules::candidates(&search);
+                files.extend(modules::enclosing_package(&search));
+                let mut text = self.file(ScriptKind::Module, &files, NotCaptured::NoSuchModule);
                 text.script.module = Some(name.into());
                 Some(text)
             }

@@ -30,6 +30,9 @@ pub enum SensorError {
         /// The system's error.
         source: std::io::Error,
     },
+    /// Privileges could not be given up.
+    #[error("cannot give up the privileges that are not needed any more: {0}")]
+    Privileges(std::io::Error),
     /// A thread could not be started.
     #[error(
         "cannot start the thread {name}: {source}; is a limit on processes (ulimit -u, pids cgroup) reached?"

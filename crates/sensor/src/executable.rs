@@ -1,6 +1,7 @@
 //! Remembers what executables are, so that each is looked at once.
 //!
-//! Owns: the table of executables in user space, and telling the probe what to leave out.
+//! Owns: the table of executables in user space, and telling the probe what to leave out. A dynamic loader that
+//! is executed itself (`ld-linux.so python3 …`) is seen through to the program that it loads.
 //! Refuses: names as proof. The file itself is looked at; its name only counts where it cannot be opened.
 
 use crate::assemble::Exec;
@@ -18,6 +19,15 @@ const KNOWN_MAX: usize = 16_384;
 /// Executables larger than this are not hashed: the hash would come too late to be of use.
 const HASH_MAX: u64 = 256 * 1024 * 1024;
 
+/// What an executable is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Interpreter(Known),
+    /// The dynamic loader: what it runs stands in its arguments.
+    Loader,
+    Other,
+}
+
 /// What is known of an executable that is an interpreter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known {
@@ -29,7 +39,7 @@ pub(crate) struct Known {
 /// The executables that were looked at.
 pub(crate) struct Catalogue {
     probe: Option<Executables>,
-    known: Mutex<HashMap<Key, Option<Known>>>,
+    known: Mutex<HashMap<Key, Kind>>,
 }
 
 /// One state of one executable.
@@ -47,39 +57,35 @@ impl Catalogue {
         Self { probe, known: Mutex::new(HashMap::new()) }
     }
 
-    /// What the executable of this exec is; `None` where it is no interpreter.
-    pub(crate) fn look_up(&self, exec: &Exec) -> Option<Known> {
+    /// What the executable of this exec is.
+    pub(crate) fn look_up(&self, exec: &Exec) -> Kind {
         let key = Key::of(exec);
         let remembered = self.lock().get(&key).copied();
-        let found = match remembered {
-            Some(found) => found,
+        let kind = match remembered {
+            Some(kind) => kind,
             None => match open(exec) {
                 Some(file) => self.remember(key, look_at(&exec.executable, &file)),
-                // The process is gone and so is its file: the name is all there is, and nothing is remembered.
-                None => {
-                    let family = recognize::by_name(&exec.executable)?;
-                    return Some(Known { family, size: exec.header.executable_size, sha256: None });
-                }
+                None => return by_name_alone(exec),
             },
         };
         if exec.has(value::EXEC_UNKNOWN_EXECUTABLE)
             && let Some(probe) = &self.probe
         {
-            probe.set_class(&exec.header, class_of(found));
+            probe.set_class(&exec.header, class_of(kind));
         }
-        found
+        kind
     }
 
-    fn remember(&self, key: Key, found: Option<Known>) -> Option<Known> {
+    fn remember(&self, key: Key, kind: Kind) -> Kind {
         let mut known = self.lock();
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
-        known.insert(key, found);
-        found
+        known.insert(key, kind);
+        kind
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Option<Known>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Kind>> {
         // A thread that panicked while holding it left whole entries: they can be used.
         self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -119,20 +125,31 @@ fn is_it(file: &File, exec: &Exec) -> bool {
     })
 }
 
-fn look_at(path: &[u8], file: &File) -> Option<Known> {
-    let family = recognize::recognize(path, file)?;
+/// What a file is, by its content.
+pub(crate) fn look_at(path: &[u8], file: &File) -> Kind {
+    let Some(family) = recognize::recognize(path, file) else {
+        return if recognize::is_loader(file) { Kind::Loader } else { Kind::Other };
+    };
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let sha256 = (size <= HASH_MAX)
         .then(|| hash(file, &mut |_| true).ok())
         .flatten()
         .and_then(|(sha256, hashed)| (hashed == size).then_some(sha256));
-    Some(Known { family, size, sha256 })
+    Kind::Interpreter(Known { family, size, sha256 })
 }
 
-fn class_of(found: Option<Known>) -> u32 {
-    match found {
-        None => value::CLASS_OTHER,
-        Some(Known { family: Family::Busybox, .. }) => value::CLASS_BUSYBOX,
-        Some(_) => value::CLASS_INTERPRETER,
+/// The process is gone and so is its file: the name is all there is. Nothing of this is remembered.
+fn by_name_alone(exec: &Exec) -> Kind {
+    match recognize::by_name(&exec.executable) {
+        Some(family) => Kind::Interpreter(Known { family, size: exec.header.executable_size, sha256: None }),
+        None => Kind::Other,
+    }
+}
+
+fn class_of(kind: Kind) -> u32 {
+    match kind {
+        Kind::Other => value::CLASS_OTHER,
+        Kind::Interpreter(Known { family: Family::Busybox, .. }) => value::CLASS_BUSYBOX,
+        Kind::Interpreter(_) | Kind::Loader => value::CLASS_INTERPRETER,
     }
 }

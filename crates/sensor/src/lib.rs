@@ -18,6 +18,7 @@ mod error;
 mod executable;
 mod file;
 pub mod modules;
+mod privileges;
 mod probe;
 pub mod recognize;
 mod running;
@@ -41,4 +42,4 @@ mod skeleton {
 pub mod wire;
 
 pub use error::SensorError;
-pub use sensor::{Ended, Seen, Sensor, Settings};
+pub use sensor::{Seen, Sensor, Settings, Stopper};

@@ -30,10 +30,10 @@ pub(crate) fn start(
         let host = crate::probe::namespace_of("/proc/1/ns/mnt").unwrap_or(0);
         for pid in pids() {
             let Some(exec) = read(pid) else { continue };
-            if exec.header.mount_namespace == host && !settings.0.include_host {
+            if exec.header.mount_namespace == host && !settings.include_host {
                 continue;
             }
-            let Some(mut taken) = capture::take(&exec, &catalogue, &settings.0) else { continue };
+            let Some(mut taken) = capture::take(&exec, &catalogue, &settings) else { continue };
             mark_as_earlier(&mut taken.capture);
             hand_on(taken, &seen, &hasher);
         }

@@ -13,12 +13,13 @@ use crate::capture::{self, CaptureSettings, Taken, complete};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
 use crate::file::OpenFile;
-use crate::probe::{Counts, ExecProbe, ProbeSettings, namespace_of};
+use crate::privileges;
+use crate::probe::{Counts, ExecProbe, Executables, ProbeSettings, namespace_of};
 use crate::running;
 use evidence::{Capture, Gap, GapKind, Timestamp};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -58,87 +59,82 @@ pub enum Seen {
     Gap(Gap),
 }
 
-/// The running sensor. Dropping it detaches the probes and ends its threads.
+/// The running sensor.
 pub struct Sensor {
     seen: Receiver<Seen>,
-    stop: Option<OwnedFd>,
-    poller: Option<JoinHandle<()>>,
+}
+
+/// Keeps the probes attached: dropping it detaches them, and the [`Sensor`] ends once it has handed out what
+/// was seen until then.
+#[derive(Debug)]
+pub struct Stopper {
+    /// The poll thread sees the other end of the pipe close.
+    _wake: OwnedFd,
+    is_stopping: Arc<AtomicBool>,
+}
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Sensor {
-    /// Attaches the probes. Every exec from here on is seen; scripts that are running already follow as captures
-    /// with the note [`evidence::CoverageNote::StartedEarlier`].
-    pub fn open(settings: &Settings) -> Result<Self, SensorError> {
+    /// Attaches the probes, and gives up every privilege that is not needed from then on. Every exec after this
+    /// is seen; scripts that are running already follow as captures with the note
+    /// [`evidence::CoverageNote::StartedEarlier`].
+    ///
+    /// Call it before the process has other threads: they would keep their privileges.
+    pub fn open(settings: &Settings) -> Result<(Self, Stopper), SensorError> {
         let (execs, waiting) = sync_channel(EXECS_MAX);
         let (seen_by, seen) = sync_channel(SEEN_MAX);
-        let (stop, stopped) = wake_pair()?;
-        let host_pid_namespace = namespace_of("/proc/1/ns/pid")?;
+        let (wake, stopped) = wake_pair()?;
+        let is_stopping = Arc::new(AtomicBool::new(false));
 
+        let shared = Arc::new(shared(settings)?);
         let intake = Arc::new(Intake::new(execs));
-        let (probe, executables) = {
-            let intake = Arc::clone(&intake);
-            let mut assembler = Assembler::default();
-            let settings = ProbeSettings {
-                include_host: settings.include_host,
-                environment_max: settings.environment_limit.min(ENVIRONMENT_MAX),
-            };
-            ExecProbe::attach(&settings, move |record| intake.take(record, &mut assembler))?
-        };
-        let settings = Arc::new((
-            CaptureSettings {
-                content_limit: settings.content_limit,
-                include_host: settings.include_host,
-                booted_at: booted_at((settings.now)()),
-                host_pid_namespace,
-            },
-            settings.now,
-        ));
+        let (probe, executables) = attach(settings, &intake)?;
+        privileges::keep_needed()?;
+
         let catalogue = Arc::new(Catalogue::new(Some(executables)));
-        let hasher = start_hasher(seen_by.clone())?;
-        start_readers(waiting, &catalogue, &settings, &seen_by, &hasher)?;
-        running::start(&catalogue, &settings, seen_by.clone(), hasher)?;
-        let now = settings.1;
-        let poller = spawn("urva-poll", move || poll(&probe, &stopped, &intake, &seen_by, now))?;
-        Ok(Self { seen, stop: Some(stop), poller: Some(poller) })
+        let hasher = start_hasher(seen_by.clone(), Arc::clone(&is_stopping))?;
+        start_readers(waiting, &catalogue, &shared, &seen_by, &hasher)?;
+        running::start(&catalogue, &shared, seen_by.clone(), hasher)?;
+        let now = settings.now;
+        spawn("urva-poll", move || poll(&probe, &stopped, &intake, &seen_by, now))?;
+        Ok((Self { seen }, Stopper { _wake: wake, is_stopping }))
     }
 
-    /// The next thing seen. `Ok(None)` where there was none for `timeout`; `Err(Ended)` once the sensor was
-    /// stopped and everything was handed out.
-    pub fn next(&self, timeout: Duration) -> Result<Option<Seen>, Ended> {
-        match self.seen.recv_timeout(timeout) {
-            Ok(seen) => Ok(Some(seen)),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Ended),
-        }
-    }
-
-    /// Detaches the probes. What was seen until now can still be had from [`Sensor::next`].
-    pub fn stop(&mut self) {
-        // The poll thread sees the other end close.
-        self.stop = None;
+    /// The next thing seen; waits for it. `None` once the sensor was stopped and everything was handed out.
+    pub fn next(&self) -> Option<Seen> {
+        self.seen.recv().ok()
     }
 }
 
-impl Drop for Sensor {
-    fn drop(&mut self) {
-        self.stop();
-        // Readers that wait for room find the receiver gone once it is dropped; the poller never waits for long.
-        while self.next(Duration::ZERO).is_ok_and(|seen| seen.is_some()) {}
-        if let Some(poller) = self.poller.take() {
-            let _ = poller.join();
-        }
-    }
+fn shared(settings: &Settings) -> Result<CaptureSettings, SensorError> {
+    Ok(CaptureSettings {
+        content_limit: settings.content_limit,
+        include_host: settings.include_host,
+        booted_at: booted_at((settings.now)()),
+        host_pid_namespace: namespace_of("/proc/1/ns/pid")?,
+    })
 }
 
-/// The sensor was stopped and has handed out everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended;
+fn attach(settings: &Settings, intake: &Arc<Intake>) -> Result<(ExecProbe, Executables), SensorError> {
+    let intake = Arc::clone(intake);
+    let mut assembler = Assembler::default();
+    let settings = ProbeSettings {
+        include_host: settings.include_host,
+        environment_max: settings.environment_limit.min(ENVIRONMENT_MAX),
+    };
+    ExecProbe::attach(&settings, move |record| intake.take(record, &mut assembler))
+}
 
 /// Most bytes of environment that may be asked for.
 const ENVIRONMENT_MAX: u32 = 128 * 1024;
 
 /// What the readers and the hasher share.
-pub(crate) type Shared = Arc<(CaptureSettings, fn() -> Timestamp)>;
+pub(crate) type Shared = Arc<CaptureSettings>;
 
 /// A file to hash, and the capture that it completes.
 pub(crate) type Hasher = SyncSender<(Capture, OpenFile)>;
@@ -260,7 +256,7 @@ fn start_readers(
             loop {
                 let next = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
                 let Ok(exec) = next else { return };
-                let Some(taken) = capture::take(&exec, &catalogue, &settings.0) else { continue };
+                let Some(taken) = capture::take(&exec, &catalogue, &settings) else { continue };
                 hand_on(taken, &seen, &hasher);
             }
         })?;
@@ -280,11 +276,14 @@ pub(crate) fn hand_on(taken: Taken, seen: &SyncSender<Seen>, hasher: &Hasher) {
 }
 
 /// Hashes large files, so that the readers need not wait for them. Holds on to no capture for longer than `HASH_MAX` takes.
-fn start_hasher(seen: SyncSender<Seen>) -> Result<Hasher, SensorError> {
+fn start_hasher(seen: SyncSender<Seen>, is_stopping: Arc<AtomicBool>) -> Result<Hasher, SensorError> {
     let (hasher, waiting) = sync_channel::<(Capture, OpenFile)>(TO_HASH_MAX);
     spawn("urva-hash", move || {
         for (mut capture, file) in waiting {
-            let Ok((sha256, size)) = file.hash(|at| at < HASH_MAX) else { continue };
+            let Ok((sha256, size)) = file.hash(|at| at < HASH_MAX && !is_stopping.load(Ordering::Relaxed))
+            else {
+                continue;
+            };
             complete(&mut capture, sha256, size);
             if seen.send(Seen::Captured(Box::new(capture))).is_err() {
                 return;

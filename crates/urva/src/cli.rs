@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use crate::config::Config;
+use crate::run::Role;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -18,10 +19,12 @@ const STYLES: Styles = Styles::styled()
 
 const EXAMPLES: &str = "\
 Examples:
+  urva run                                   watch this host
   urva findings list --since 1h              what was found in the last hour
   urva findings list --namespace shop        what was found in one namespace
   urva findings show 3fa9                    all about the finding whose id begins with 3fa9
   urva findings show 3fa9 --format json      the same as Security Command Center JSON
+  urva train corpus/ --output my.model       a model of your own
   urva config check                          whether the config file is right
 
 Exit codes: 0 clean, 1 malicious found or action refused, 2 error.";
@@ -68,9 +71,18 @@ impl Globals {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Watch this host and report malicious scripts in its containers
+    Run(RunArgs),
+    /// One of the processes that `urva run` starts
+    #[command(hide = true)]
+    Process(ProcessArgs),
     /// List findings, or show one
     #[command(subcommand)]
     Findings(FindingsCommand),
+    /// Train a model on a corpus and measure it on texts that it has not seen
+    Train(TrainArgs),
+    /// Measure on a corpus what `train` would make of it, without making it
+    Eval(EvalArgs),
     /// Check and explain the config
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -79,6 +91,49 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// How to write findings as they are recorded
+    #[arg(long, value_enum, default_value_t = RunFormat::Text)]
+    format: RunFormat,
+    /// Write no findings; they are in the store all the same
+    #[arg(long, short, conflicts_with = "format")]
+    quiet: bool,
+}
+
+impl RunArgs {
+    /// What both options together ask for.
+    pub(crate) fn chosen_format(&self) -> RunFormat {
+        if self.quiet { RunFormat::Quiet } else { self.format }
+    }
+}
+
+/// How `urva run` writes findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunFormat {
+    /// A card for each new finding, a line for each further execution
+    Text,
+    /// One line of Security Command Center JSON each
+    Json,
+    /// Nothing
+    #[value(hide = true)]
+    Quiet,
+}
+
+/// What the supervisor tells the processes that it starts.
+#[derive(Debug, Args)]
+pub(crate) struct ProcessArgs {
+    #[arg(value_enum)]
+    pub(crate) role: Role,
+    #[arg(long, value_enum)]
+    pub(crate) format: RunFormat,
+    /// Nanoseconds since the epoch
+    #[arg(long, requires = "because")]
+    pub(crate) gone_since: Option<u64>,
+    #[arg(long)]
+    pub(crate) because: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,6 +177,71 @@ pub(crate) struct ShowArgs {
     /// How to write it; json is Security Command Center JSON
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Folder that holds the corpus: files *.jsonl or *.jsonl.zst
+    #[arg(value_name = "FOLDER", required = true)]
+    pub(crate) corpora: Vec<PathBuf>,
+    /// File to write the model to
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Name of the model: letters, digits, `-`, `.`, `_`
+    #[arg(long, default_value = "linear")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) training: TrainingArgs,
+    /// How to write the figures
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Folder that holds the corpus: files *.jsonl or *.jsonl.zst
+    #[arg(value_name = "FOLDER", required = true)]
+    pub(crate) corpora: Vec<PathBuf>,
+    /// What is held out together
+    #[arg(long, value_enum, default_value_t = SplitName::Cluster)]
+    pub(crate) split: SplitName,
+    #[command(flatten)]
+    pub(crate) training: TrainingArgs,
+    /// How to write the figures
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// How a model is trained.
+#[derive(Debug, Args)]
+pub(crate) struct TrainingArgs {
+    /// Decides the split and the order of training: the same seed gives the same model
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Parts of the corpus that are held out in turn
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=100))]
+    pub(crate) folds: u64,
+}
+
+/// What is held out together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    /// Clusters of near-duplicates
+    Cluster,
+    /// Whole repositories and feeds
+    Source,
+}
+
+impl From<SplitName> for learn::Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Cluster => Self::Cluster,
+            SplitName::Source => Self::Source,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

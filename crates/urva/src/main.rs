@@ -9,6 +9,8 @@ mod clock;
 mod config;
 mod findings;
 mod output;
+mod run;
+mod train;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
@@ -28,7 +30,11 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let globals = &cli.globals;
     match &cli.command {
+        Command::Run(args) => run::run(args, globals),
+        Command::Process(args) => run::process(args, globals),
         Command::Findings(command) => findings::run(command, globals),
+        Command::Train(args) => train::train(args),
+        Command::Eval(args) => train::eval(args),
         Command::Config(command) => config::run(*command, globals),
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "urva", &mut std::io::stdout());

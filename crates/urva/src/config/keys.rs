@@ -61,9 +61,13 @@ pub(super) const SECTIONS: [Section; 6] = [
             key(
                 "content_limit",
                 "size",
-                "Up to this size a script is captured whole; of a larger one, the beginning and the end, half of it each.",
+                "Up to this size a script is captured whole; of a larger one, so much of its beginning and its end together.",
             ),
-            key("environment_limit", "size", "How much of a process's environment is captured; 0 for none."),
+            key(
+                "environment_limit",
+                "size",
+                "How much of a process's environment is captured, at most 128 KiB; 0 for none.",
+            ),
         ],
     },
     Section {

@@ -8,12 +8,14 @@ mod read;
 mod units;
 
 use crate::cli::{ConfigCommand, Globals};
+use cluster::RuntimeSettings;
 use evidence::Redaction;
 use evidence::scc::{Limits, Place};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use store::RetentionPolicy;
 
 pub(crate) use units::{Age, Size};
 
@@ -69,7 +71,7 @@ pub(crate) struct FindingsConfig {
     pub(crate) redact_secrets: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RetentionConfig {
     pub(crate) max_age: Age,
@@ -81,7 +83,7 @@ pub(crate) struct RetentionConfig {
 pub(crate) struct RuntimesConfig {
     pub(crate) cri_sockets: Vec<PathBuf>,
     pub(crate) docker_sockets: Vec<PathBuf>,
-    pub(crate) runc_roots: Vec<PathBuf>,
+    pub(crate) state_folders: Vec<PathBuf>,
 }
 
 impl Default for PlaceConfig {
@@ -129,12 +131,8 @@ impl Default for RetentionConfig {
 
 impl Default for RuntimesConfig {
     fn default() -> Self {
-        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect();
-        Self {
-            cri_sockets: paths(&["/run/containerd/containerd.sock", "/run/crio/crio.sock"]),
-            docker_sockets: paths(&["/run/docker.sock", "/run/podman/podman.sock"]),
-            runc_roots: paths(&["/run/runc"]),
-        }
+        let RuntimeSettings { cri_sockets, docker_sockets, state_folders, .. } = RuntimeSettings::default();
+        Self { cri_sockets, docker_sockets, state_folders }
     }
 }
 
@@ -158,6 +156,34 @@ impl Config {
     /// How much of a container's text a finding carries.
     pub(crate) fn limits(&self) -> Limits {
         Limits { contents: self.findings.contents_limit.bytes() }
+    }
+
+    /// Where container runtimes are asked.
+    #[allow(dead_code, reason = "for `run`, which asks them")]
+    pub(crate) fn runtimes(&self) -> RuntimeSettings {
+        let RuntimesConfig { cri_sockets, docker_sockets, state_folders } = self.runtimes.clone();
+        RuntimeSettings { cri_sockets, docker_sockets, state_folders, ..RuntimeSettings::default() }
+    }
+
+    /// When findings are thrown away.
+    #[allow(dead_code, reason = "for `run`, which throws them away")]
+    pub(crate) fn retention(&self) -> RetentionPolicy {
+        let RetentionConfig { max_age, max_findings } = self.retention;
+        RetentionPolicy {
+            max_age: Some(max_age.duration()).filter(|age| !age.is_zero()),
+            max_findings: Some(max_findings).filter(|number| *number > 0),
+        }
+    }
+
+    /// Where container runtimes are looked for.
+    pub(crate) fn runtime_settings(&self) -> cluster::RuntimeSettings {
+        let runtimes = &self.runtimes;
+        cluster::RuntimeSettings {
+            cri_sockets: runtimes.cri_sockets.clone(),
+            docker_sockets: runtimes.docker_sockets.clone(),
+            state_folders: runtimes.state_folders.clone(),
+            ..cluster::RuntimeSettings::default()
+        }
     }
 
     /// What is kept out of findings.

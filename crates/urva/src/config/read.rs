@@ -101,6 +101,9 @@ impl Config {
                 "must be at least 4 KiB: less shows too little to judge",
             ));
         }
+        if self.capture.environment_limit.bytes() > 128 << 10 {
+            return Some(("capture", "environment_limit", "must be at most 128 KiB"));
+        }
         if matches!(self.detector.user.as_deref(), Some("" | "root" | "0")) {
             return Some((
                 "detector",

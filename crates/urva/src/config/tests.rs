@@ -38,6 +38,13 @@ fn settings_are_taken_over() {
 }
 
 #[test]
+fn zero_retention_keeps_everything() {
+    let config = Config::parse(FILE, "[retention]\nmax_age = '0'\nmax_findings = 0").unwrap();
+    assert_eq!(config.retention(), RetentionPolicy::default());
+    assert!(Config::default().retention().max_age.is_some());
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_one() {
     let end = "`urva config reference` lists all keys";
     refused(
@@ -82,8 +89,8 @@ fn a_wrong_value_is_named_with_its_line_and_key() {
         "line 2: retention.max_findings: invalid value: integer `-1`, expected u64",
     );
     refused(
-        "[runtimes]\nrunc_roots = ['/a', 3]",
-        "line 2: runtimes.runc_roots: invalid type: integer `3`, expected path string",
+        "[runtimes]\nstate_folders = ['/a', 3]",
+        "line 2: runtimes.state_folders: invalid type: integer `3`, expected path string",
     );
 }
 

@@ -1,0 +1,221 @@
+//! The unprivileged half: judges what the sensor captured, stores what is malicious, and says what is stored.
+//!
+//! Owns: the stream from the sensor, the order of judging, storing, showing, acknowledging.
+//! Refuses: privileges. It is confined before it reads the first byte; see [`super::confine`].
+//!
+//! Guarantee: a finding is on disk before it is shown, and before the sensor hears that it may forget it. What
+//! comes while the disk is busy is judged together and stored in one transaction.
+
+use super::announce::Announcer;
+use super::confine;
+use super::judge::Judge;
+use super::link::{self, Stored};
+use super::sensor_process::spawn;
+use crate::cli::{Globals, RunFormat};
+use crate::clock;
+use crate::config::Config;
+use anyhow::Context;
+use evidence::{Container, Finding, Gap, Message, Numbered, Timestamp};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+use store::{Counters, RetentionPolicy, RunId, RunStart, Store};
+
+/// Messages that are judged and stored together at the most.
+const BATCH_MAX: usize = 64;
+/// Messages that wait to be judged; the rest waits in the sensor's outbox.
+const WAITING_MAX: usize = 256;
+/// How often the record of this run is brought up to date. Each time costs one write to the disk.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(30);
+/// How often findings that are too old are removed.
+const RETAIN_EVERY: Duration = Duration::from_secs(3600);
+/// How long to wait before a write that failed is tried again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Runs the detector process until the sensor closes the socket, which is standard input.
+pub(super) fn run(config: &Config, globals: &Globals, format: RunFormat) -> anyhow::Result<()> {
+    let judge = Judge::load(config)?;
+    let announcer = Announcer::new(config, format);
+    let ids = confine::detector_ids(config.detector.user.as_deref())?;
+    let socket = std::io::stdin().as_fd().try_clone_to_owned().context("taking over standard input")?;
+    let confinement = confine::confine(ids, &globals.state).context("confining the detector")?;
+    if !confinement.landlock {
+        tracing::warn!(
+            "this kernel has no Landlock: the detector is confined by user, capabilities and seccomp only"
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(serve(UnixStream::from(socket), config, globals, judge, announcer))
+}
+
+async fn serve(
+    mut socket: UnixStream,
+    config: &Config,
+    globals: &Globals,
+    judge: Judge,
+    announcer: Announcer,
+) -> anyhow::Result<()> {
+    let store = Store::open(globals.database()).await?;
+    let mut detector = Session::begin(store, config, judge, announcer).await?;
+    link::greet(&mut socket)?;
+    let (sender, messages) = sync_channel(WAITING_MAX);
+    let mut incoming = socket.try_clone()?;
+    spawn("urva-incoming", move || {
+        loop {
+            match link::read_frame::<Numbered>(&mut incoming) {
+                Ok(Some(message)) => {
+                    if sender.send(message).is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => return tracing::error!("the conversation with the sensor ended: {error:#}"),
+            }
+        }
+    })?;
+    while let Some(batch) = next_batch(&messages) {
+        detector.take(&batch, &mut socket).await?;
+    }
+    detector.end().await
+}
+
+/// All messages that are there, at least one; empty when it is time for a heartbeat; `None` at the end.
+fn next_batch(messages: &Receiver<Numbered>) -> Option<Vec<Numbered>> {
+    let mut batch = match messages.recv_timeout(HEARTBEAT_EVERY) {
+        Ok(first) => vec![first],
+        Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
+        Err(RecvTimeoutError::Disconnected) => return None,
+    };
+    batch.extend(messages.try_iter().take(BATCH_MAX - 1));
+    Some(batch)
+}
+
+/// What a batch leads to.
+#[derive(Default)]
+struct Outcome {
+    findings: Vec<Finding>,
+    gaps: Vec<Gap>,
+    containers: Vec<Container>,
+}
+
+/// One run of the detector on one store.
+struct Session<'a> {
+    store: Store,
+    config: &'a Config,
+    judge: Judge,
+    announcer: Announcer,
+    run: RunId,
+    counters: Counters,
+    heartbeat_at: Timestamp,
+    retained_at: Timestamp,
+}
+
+impl<'a> Session<'a> {
+    async fn begin(
+        store: Store,
+        config: &'a Config,
+        judge: Judge,
+        announcer: Announcer,
+    ) -> anyhow::Result<Self> {
+        let now = clock::now();
+        let start = RunStart {
+            started_at: now,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            model: judge.model_id().to_owned(),
+            host: config.place().node,
+            pid: std::process::id(),
+        };
+        let begun = store.begin_run(&start).await?;
+        if let Some(previous) = begun.previous.filter(|previous| !previous.ended_in_order) {
+            store.record_gap(&previous.gap(now)).await?;
+        }
+        let counters = Counters::default();
+        let (heartbeat_at, retained_at) = (now, Timestamp(0));
+        Ok(Self { store, config, judge, announcer, run: begun.id, counters, heartbeat_at, retained_at })
+    }
+
+    /// Judges, stores, shows and acknowledges a batch.
+    async fn take(&mut self, batch: &[Numbered], socket: &mut UnixStream) -> anyhow::Result<()> {
+        let outcome = self.judge_all(batch);
+        // The process has nothing else to do meanwhile: what comes waits in the sensor.
+        while let Err(error) = self.store_all(&outcome).await {
+            tracing::error!("findings cannot be stored, trying again until they can: {error}");
+            std::thread::sleep(TRY_AGAIN_AFTER);
+        }
+        if let Some(last) = batch.last() {
+            let stored = link::frame(&Stored { number: last.number })?;
+            // A sensor that is gone needs no acknowledgement.
+            let _ = socket.write_all(&stored);
+        }
+        self.keep_house().await;
+        Ok(())
+    }
+
+    fn judge_all(&mut self, batch: &[Numbered]) -> Outcome {
+        let mut outcome = Outcome::default();
+        for Numbered { message, .. } in batch {
+            match message {
+                Message::Gap(gap) => {
+                    self.counters.gaps += 1;
+                    self.counters.lost += gap.lost.unwrap_or(0);
+                    outcome.gaps.push(gap.clone());
+                }
+                Message::Container(container) => outcome.containers.push(container.clone()),
+                Message::Capture(capture) => {
+                    let verdict = self.judge.inspect(capture, &mut self.counters);
+                    let redaction = self.config.redaction();
+                    let finding =
+                        verdict.and_then(|verdict| Finding::new((**capture).clone(), verdict, &redaction));
+                    outcome.findings.extend(finding);
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn store_all(&mut self, outcome: &Outcome) -> Result<(), store::StoreError> {
+        let window = self.config.findings.fold_window.duration();
+        let recorded = self.store.record(&outcome.findings, window).await?;
+        for gap in &outcome.gaps {
+            self.store.record_gap(gap).await?;
+            tracing::warn!(kind = %gap.kind, lost = gap.lost, "{}", gap.detail);
+        }
+        for container in &outcome.containers {
+            self.store.complete_container(container).await?;
+        }
+        for (finding, recorded) in outcome.findings.iter().zip(&recorded) {
+            self.announcer.announce(finding, recorded);
+        }
+        Ok(())
+    }
+
+    /// What has to be done from time to time. A failure is logged, and tried again at the next time.
+    async fn keep_house(&mut self) {
+        let now = clock::now();
+        if now.since(self.heartbeat_at) >= HEARTBEAT_EVERY {
+            self.heartbeat_at = now;
+            if let Err(error) = self.store.heartbeat(self.run, now, &self.counters).await {
+                tracing::error!("the record of this run is out of date: {error}");
+            }
+        }
+        if now.since(self.retained_at) >= RETAIN_EVERY {
+            self.retained_at = now;
+            let retention = &self.config.retention;
+            let policy = RetentionPolicy {
+                max_age: Some(retention.max_age.duration()),
+                max_findings: Some(retention.max_findings),
+            };
+            if let Err(error) = self.store.retain(&policy, now).await {
+                tracing::error!("old findings were not removed: {error}");
+            }
+        }
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
+        self.store.end_run(self.run, clock::now(), &self.counters).await?;
+        self.store.close().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+//! The socket between sensor and detector: frames of bounded length, each end saying first who it is.
+//!
+//! Owns: framing, the version check, and handing a new socket to the sensor over its control socket.
+//! Refuses: trust in lengths. A frame longer than [`FRAME_MAX`] ends the connection.
+
+use anyhow::{Context, bail, ensure};
+use evidence::PROTOCOL_VERSION;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+/// Longest frame in bytes: a script's head and tail, 6 MiB of arguments and the environment fit well.
+pub(super) const FRAME_MAX: usize = 32 * 1024 * 1024;
+/// Longest reason that goes with a new socket.
+const REASON_MAX: usize = 4096;
+
+/// The first frame in each direction.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Hello {
+    protocol: u32,
+    version: String,
+}
+
+/// What the detector answers: everything up to this number is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub(super) number: u64,
+}
+
+/// Says who we are, and hears who the other end is.
+pub(super) fn greet(stream: &mut UnixStream) -> anyhow::Result<()> {
+    let own = Hello { protocol: PROTOCOL_VERSION, version: env!("CARGO_PKG_VERSION").to_owned() };
+    stream.write_all(&frame(&own)?).context("greeting the other process")?;
+    let Some(other) = read_frame::<Hello>(stream)? else {
+        bail!("the other process ended before it said anything")
+    };
+    ensure!(
+        other == own,
+        "the other process is urva {} with protocol {}, this one is {} with {}: restart urva",
+        other.version,
+        other.protocol,
+        own.version,
+        own.protocol,
+    );
+    Ok(())
+}
+
+/// A value as a frame: its length as four bytes, little endian, and its postcard form.
+pub(super) fn frame(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
+    let mut frame = postcard::to_extend(value, vec![0; 4]).context("encoding a message")?;
+    let length = frame.len() - 4;
+    ensure!(length <= FRAME_MAX, "a message of {length} bytes is longer than the {FRAME_MAX} allowed");
+    frame[..4].copy_from_slice(&u32::try_from(length)?.to_le_bytes());
+    Ok(frame)
+}
+
+/// The next value, or `None` where the other end has closed.
+pub(super) fn read_frame<T: DeserializeOwned>(stream: &mut impl Read) -> anyhow::Result<Option<T>> {
+    let mut length = [0; 4];
+    match stream.read_exact(&mut length) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error).context("reading from the other process"),
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    ensure!(length <= FRAME_MAX, "a message of {length} bytes is longer than the {FRAME_MAX} allowed");
+    let mut bytes = Vec::new();
+    stream.take(length as u64).read_to_end(&mut bytes).context("reading from the other process")?;
+    ensure!(bytes.len() == length, "the other process ended in the middle of a message");
+    postcard::from_bytes(&bytes).map(Some).context("decoding a message")
+}
+
+/// Hands `socket` to the process at the other end of `control`, with the reason why it gets a new one.
+pub(super) fn hand_over(control: impl AsFd, socket: impl AsFd, reason: &str) -> anyhow::Result<()> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let sockets = [socket.as_fd()];
+    ensure!(ancillary.push(SendAncillaryMessage::ScmRights(&sockets)), "no room for a descriptor");
+    let reason = reason.get(..REASON_MAX).unwrap_or(reason);
+    let bytes = [IoSlice::new(if reason.is_empty() { b"-" } else { reason.as_bytes() })];
+    rustix::net::sendmsg(control, &bytes, &mut ancillary, SendFlags::NOSIGNAL)
+        .context("handing a socket to the sensor")?;
+    Ok(())
+}
+
+/// Waits for the next socket. `None` where the other end has closed: it is time to stop.
+pub(super) fn take_over(control: impl AsFd) -> anyhow::Result<Option<(OwnedFd, String)>> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = vec![0; REASON_MAX];
+    let mut slices = [IoSliceMut::new(&mut bytes)];
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let received = loop {
+        match rustix::net::recvmsg(&control, &mut slices, &mut ancillary, flags) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => break other.context("waiting for the supervisor")?,
+        }
+    };
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let socket = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
+        _ => None,
+    });
+    let reason = String::from_utf8_lossy(&bytes[..received.bytes]).trim_matches('-').to_owned();
+    Ok(Some((socket.context("the supervisor sent no socket")?, reason)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_value_crosses_the_socket() {
+        let (mut here, mut there) = UnixStream::pair().unwrap();
+        here.write_all(&frame(&Stored { number: 7 }).unwrap()).unwrap();
+        drop(here);
+        assert_eq!(read_frame::<Stored>(&mut there).unwrap(), Some(Stored { number: 7 }));
+        assert_eq!(read_frame::<Stored>(&mut there).unwrap(), None);
+    }
+
+    #[test]
+    fn a_frame_that_claims_too_much_is_refused() {
+        let mut endless = &[0xff; 64][..];
+        assert!(read_frame::<Stored>(&mut endless).is_err());
+    }
+
+    #[test]
+    fn ends_of_different_versions_refuse_each_other() {
+        let (mut here, mut there) = UnixStream::pair().unwrap();
+        let stranger = Hello { protocol: PROTOCOL_VERSION + 1, version: "9.9.9".to_owned() };
+        there.write_all(&frame(&stranger).unwrap()).unwrap();
+        let refusal = greet(&mut here).unwrap_err().to_string();
+        assert!(refusal.contains("9.9.9") && refusal.contains("restart urva"), "{refusal}");
+    }
+
+    #[test]
+    fn a_socket_is_handed_over_with_its_reason() {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        let (here, there) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let (mut kept, given) = UnixStream::pair().unwrap();
+        hand_over(&here, &given, "the detector ended").unwrap();
+        drop(given);
+        let (socket, reason) = take_over(&there).unwrap().unwrap();
+        assert_eq!(reason, "the detector ended");
+        UnixStream::from(socket).write_all(b"x").unwrap();
+        let mut byte = [0];
+        kept.read_exact(&mut byte).unwrap();
+        drop(here);
+        assert!(take_over(&there).unwrap().is_none(), "a closed control socket means stop");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let _ = read_frame::<evidence::Numbered>(&mut &bytes[..]);
+        }
+    }
+}

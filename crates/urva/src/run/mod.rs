@@ -1,0 +1,101 @@
+//! `urva run`: watches this host.
+//!
+//! Three processes of one program: a supervisor that starts and restarts, a sensor that is privileged and looks
+//! at no text, a detector that looks at text and holds no privilege. Sensor and detector are joined by a socket
+//! ([`link`]); what the detector has not stored, the sensor keeps ([`outbox`]).
+
+mod announce;
+mod children;
+mod confine;
+mod detector_process;
+mod judge;
+mod link;
+mod naming;
+mod outbox;
+mod preflight;
+mod sensor_process;
+mod supervisor;
+
+use crate::cli::{Globals, ProcessArgs, RunArgs};
+use crate::config::Config;
+use evidence::Timestamp;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+pub(crate) use children::Role;
+
+/// What the sensor says when its probes are attached.
+const READY: &[u8] = b"watching";
+
+/// Carries out `urva run`.
+pub(crate) fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    start_log();
+    let config = globals.load_config()?;
+    let mut arguments: Vec<OsString> = vec!["--state".into(), std::path::absolute(&globals.state)?.into()];
+    if let Some(config) = &globals.config {
+        arguments.extend(["--config".into(), std::path::absolute(config)?.into()]);
+    }
+    let mut globals = globals.clone();
+    globals.state = std::path::absolute(&globals.state)?;
+    let format = clap::ValueEnum::to_possible_value(&args.chosen_format());
+    let format = format.map_or_else(String::new, |format| format.get_name().to_owned());
+    // The children read the terminal's settings from the environment; the format is theirs to know.
+    let arguments = children::Arguments { common: arguments, format };
+    supervisor::run(&config, &globals, &arguments)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs one of the children.
+pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    start_log();
+    ignore_signals()?;
+    let config = globals.load_config()?;
+    match args.role {
+        Role::Sensor => {
+            let since = args.gone_since.map(Timestamp);
+            sensor_process::run(&config, since.zip(args.because.clone()))?;
+        }
+        Role::Detector => detector_process::run(&config, globals, args.format)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A service manager signals all processes of a service. The children end when the supervisor closes their
+/// sockets, in the order that loses nothing.
+fn ignore_signals() -> anyhow::Result<()> {
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
+}
+
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("URVA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second call, as in tests, keeps the first.
+    let _ = log.try_init();
+}
+
+/// Says that urva watches, and what it watches with.
+fn greet_user(config: &Config, globals: &Globals, took: Duration) {
+    let config_file = globals
+        .config
+        .as_ref()
+        .map_or_else(|| "defaults, no config file".to_owned(), |path| path.display().to_string());
+    let scope =
+        if config.capture.host_processes { "containers and host processes" } else { "the containers" };
+    anstream::eprintln!(
+        "urva {} watches {scope} of {} (ready after {} ms)\n  state {}, config {config_file}\n  Ctrl-C ends it; \
+         `urva findings list` in another terminal shows what was found",
+        env!("CARGO_PKG_VERSION"),
+        config.place().node,
+        took.as_millis(),
+        globals.state.display(),
+    );
+}

@@ -1,0 +1,138 @@
+//! The privileged half: captures, asks the runtimes who the containers are, and sends it all to the detector.
+//!
+//! Owns: the sensor, the outbox, the questions to the runtimes.
+//! Refuses: looking at script text. It holds BPF and file privileges, and no more than those.
+//!
+//! ```text
+//! sensor ─▶ intake ─▶ outbox ─▶ writer ─▶ socket ─▶ detector
+//!             └▶ container? ─▶ runtimes ─▶ outbox      stored ─▶ outbox
+//! ```
+
+use super::link::{self, Stored};
+use super::naming::Naming;
+use super::outbox::Outbox;
+use crate::clock;
+use crate::config::Config;
+use anyhow::Context;
+use evidence::{Gap, GapKind, Message, Timestamp};
+use sensor::{Seen, Sensor, Settings, Stopper};
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Runs the sensor process until the supervisor closes the control socket, which is standard input.
+/// `restarted` says why and when the sensor process before this one ended.
+pub(super) fn run(config: &Config, restarted: Option<(Timestamp, String)>) -> anyhow::Result<()> {
+    let control: OwnedFd =
+        std::io::stdin().as_fd().try_clone_to_owned().context("taking over standard input")?;
+    let settings = Settings {
+        include_host: config.capture.host_processes,
+        content_limit: config.capture.content_limit.bytes() as u64,
+        environment_limit: u32::try_from(config.capture.environment_limit.bytes()).unwrap_or(u32::MAX),
+        now: clock::now,
+    };
+    let (sensor, stopper) = Sensor::open(&settings)?;
+    rustix::net::send(&control, super::READY, rustix::net::SendFlags::NOSIGNAL)
+        .context("telling the supervisor that the sensor watches")?;
+
+    let outbox = Arc::new(Outbox::default());
+    if let Some((since, reason)) = restarted {
+        outbox.push(Message::Gap(gap(GapKind::SensorRestarted, since, None, reason)));
+    }
+    let naming = Naming::start(config, Arc::clone(&outbox))?;
+    let intake = spawn("urva-intake", {
+        let outbox = Arc::clone(&outbox);
+        move || take_in(&sensor, &naming, &outbox)
+    })?;
+    serve(&control, stopper, intake, &outbox)
+}
+
+/// Messages from the sensor into the outbox, until the sensor ends.
+fn take_in(sensor: &Sensor, naming: &Naming, outbox: &Outbox) {
+    while let Some(seen) = sensor.next() {
+        match seen {
+            Seen::Gap(gap) => outbox.push(Message::Gap(gap)),
+            Seen::Captured(mut capture) => {
+                let asked = naming.name(&mut capture);
+                outbox.push(Message::Capture(capture));
+                // Only now, so that the answer cannot overtake the capture.
+                asked.send();
+            }
+        }
+    }
+    naming.finish();
+}
+
+/// Serves one socket after the other; ends when the control socket is closed and all is stored.
+fn serve(
+    control: &OwnedFd,
+    stopper: Stopper,
+    intake: JoinHandle<()>,
+    outbox: &Arc<Outbox>,
+) -> anyhow::Result<()> {
+    let mut writers = Vec::new();
+    let mut ended_at: Option<Timestamp> = None;
+    while let Some((socket, reason)) = link::take_over(control)? {
+        let now = clock::now();
+        let (number, resent) = outbox.reconnect(now);
+        if !reason.is_empty() {
+            let detail = format!(
+                "{reason}; {} messages are judged again, {} were given up",
+                resent.again, resent.given_up
+            );
+            let lost = Some(resent.given_up as u64);
+            outbox.push(Message::Gap(gap(GapKind::DetectorRestarted, ended_at.unwrap_or(now), lost, detail)));
+        }
+        ended_at = Some(now);
+        writers.push(talk(UnixStream::from(socket), number, outbox)?);
+        writers.retain(|writer| !writer.is_finished());
+    }
+    drop(stopper);
+    // Everything that the kernel had seen by now goes through before the outbox is closed.
+    let _ = intake.join();
+    outbox.close();
+    for writer in writers {
+        let _ = writer.join();
+    }
+    Ok(())
+}
+
+/// Talks with one detector: a thread that writes, and one that hears what is stored.
+fn talk(mut socket: UnixStream, number: u64, outbox: &Arc<Outbox>) -> anyhow::Result<JoinHandle<()>> {
+    let outbox = Arc::clone(outbox);
+    spawn("urva-writer", move || {
+        let listener = link::greet(&mut socket).and_then(|()| listen(socket.try_clone()?, &outbox));
+        let listener = match listener {
+            Ok(listener) => listener,
+            Err(error) => return tracing::warn!("no conversation with the detector: {error:#}"),
+        };
+        while let Some(frame) = outbox.next(number) {
+            if let Err(error) = socket.write_all(&frame) {
+                return tracing::warn!(%error, "the detector does not listen any more");
+            }
+        }
+        // The detector sees the end, stores what it has, says so, and closes.
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+        let _ = listener.join();
+    })
+}
+
+fn listen(mut socket: UnixStream, outbox: &Arc<Outbox>) -> anyhow::Result<JoinHandle<()>> {
+    let outbox = Arc::clone(outbox);
+    spawn("urva-listener", move || {
+        while let Ok(Some(Stored { number })) = link::read_frame(&mut socket) {
+            outbox.stored(number);
+        }
+    })
+}
+
+fn gap(kind: GapKind, from: Timestamp, lost: Option<u64>, detail: String) -> Gap {
+    Gap { kind, from, to: clock::now(), lost, detail }
+}
+
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    thread.with_context(|| format!("starting the thread {name}; is a limit on processes reached?"))
+}
