@@ -12,10 +12,19 @@ use crate::text::{Piece, normalise, pieces};
 use evidence::Language;
 
 /// Version of the mapping from text to buckets.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
-/// Buckets of one language, as a power of two.
+/// Buckets of grams of one language, as a power of two.
 pub const BUCKET_BITS: u32 = 19;
+
+/// Buckets of grams; those behind them belong to indicators.
+pub const GRAMS: u32 = 1 << BUCKET_BITS;
+
+/// Most indicators.
+const MARKS: u32 = 128;
+
+/// All buckets of one language: grams, indicators, pairs of indicators.
+pub const BUCKETS: usize = (GRAMS + MARKS + MARKS * MARKS) as usize;
 
 /// Bytes of text after which a block is closed.
 const BLOCK_BYTES: usize = 1536;
@@ -129,7 +138,7 @@ impl<'i> Extractor<'i> {
         tokens.add(&self.line, &mut add);
         let marks = self.indicators.marks(self.language, piece.bytes);
         for mark in marks.iter() {
-            add(bucket_of(0x4000 + u64::from(mark)));
+            add(GRAMS + u32::from(mark));
         }
         marks
     }
@@ -152,7 +161,7 @@ fn join(mut before: Block, after: &Block, seen: &mut BitSet) -> Block {
 fn add_pairs(marks: Marks, buckets: &mut Vec<u32>, seen: &mut BitSet) {
     for first in marks.iter() {
         for second in marks.iter().filter(|&second| second > first) {
-            let bucket = bucket_of(0x10000 + u64::from(first) * 256 + u64::from(second));
+            let bucket = GRAMS + MARKS + u32::from(first) * MARKS + u32::from(second);
             if seen.insert(bucket) {
                 buckets.push(bucket);
             }
@@ -242,7 +251,7 @@ struct BitSet(Vec<u64>);
 
 impl BitSet {
     fn new() -> Self {
-        Self(vec![0; 1 << (BUCKET_BITS - 6)])
+        Self(vec![0; BUCKETS.div_ceil(64)])
     }
 
     /// Whether the bucket was new.

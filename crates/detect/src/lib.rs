@@ -20,7 +20,7 @@ pub use model::ModelError;
 
 use evidence::{Capture, Content, Label, Language, Verdict};
 use features::Extractor;
-use model::Model;
+use model::{Model, Values};
 
 /// The trained model that is part of the program.
 const BUILT_IN: &[u8] = include_bytes!("../../../model/urva.model");
@@ -37,7 +37,7 @@ pub struct Detector {
 pub(crate) struct Peak {
     pub(crate) margin: f32,
     pub(crate) pieces: (usize, usize),
-    pub(crate) buckets: usize,
+    pub(crate) values: Values,
 }
 
 impl Detector {
@@ -93,11 +93,11 @@ impl Detector {
     /// The window of the highest margin.
     fn peak(&self, language: Language, head: &[u8], tail: &[u8]) -> Peak {
         let scorer = self.model.scorer(language);
-        let mut peak = Peak { margin: f32::NEG_INFINITY, pieces: (0, 0), buckets: 0 };
+        let mut peak = Peak { margin: f32::NEG_INFINITY, pieces: (0, 0), values: Values::of(&[]) };
         Extractor::new(language, &self.indicators).windows(head, tail, &mut |window| {
             let margin = scorer.margin(window.buckets);
             if margin > peak.margin {
-                peak = Peak { margin, pieces: window.pieces, buckets: window.buckets.len() };
+                peak = Peak { margin, pieces: window.pieces, values: Values::of(window.buckets) };
             }
         });
         peak

@@ -6,10 +6,10 @@
 //! Format, integers little-endian:
 //! `"urvamodl"`, version u16, feature version u16, name length u8, name; then for Python and for shell:
 //! bucket bits u8, and as f32 largest weight, bias, slope, offset, malicious threshold, suspicious
-//! threshold; `1 << bits` weights i8; at the end SHA-256 of all before.
+//! threshold; one weight i8 for each bucket; at the end SHA-256 of all before.
 //! A weight `q` stands for `sign(q) · (q / 127)² · largest`: small weights, which are most, keep more steps.
 
-use crate::features::{BUCKET_BITS, VERSION as FEATURE_VERSION};
+use crate::features::{BUCKET_BITS, BUCKETS, GRAMS, VERSION as FEATURE_VERSION};
 use evidence::{Language, Sha256};
 use thiserror::Error;
 
@@ -161,7 +161,7 @@ impl Scorer {
     /// Checks the parameters.
     pub fn new(parameters: Parameters) -> Result<Self, ModelError> {
         let one = &parameters;
-        if one.weights.len() != 1 << BUCKET_BITS {
+        if one.weights.len() != BUCKETS {
             return Err(ModelError::Value("the number of weights"));
         }
         if ![one.largest, one.bias, one.slope, one.offset].iter().all(|value| value.is_finite())
@@ -189,10 +189,11 @@ impl Scorer {
         self.weight_of[usize::from(quantised.cast_unsigned())]
     }
 
-    /// Sum of the weights over the buckets, divided by the square root of their number, plus the bias.
+    /// Sum of the weights over the buckets, each times its value, plus the bias.
     pub fn margin(&self, buckets: &[u32]) -> f32 {
-        let sum: f32 = buckets.iter().map(|&bucket| self.weight(bucket)).sum();
-        self.parameters.bias + sum / length_of(buckets.len())
+        let values = Values::of(buckets);
+        let sum: f32 = buckets.iter().map(|&bucket| values.of_bucket(bucket) * self.weight(bucket)).sum();
+        self.parameters.bias + sum
     }
 
     /// Probability that a text of this margin is malicious.
@@ -212,10 +213,40 @@ pub fn quantise(weights: &[f32]) -> (Vec<i8>, f32) {
     (weights.iter().map(|weight| one(weight) as i8).collect(), largest)
 }
 
-/// Euclidean length of a vector that is 1 in `count` places.
+/// The value that a set bucket has in a window. Grams together have length 1, and indicators nearly so: one
+/// indicator must be heard among thousands of grams, and the first one must not shout.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Values {
+    gram: f32,
+    indicator: f32,
+}
+
+/// Added to the number of indicators, so that a lone one has half the length of many.
+const INDICATOR_DAMPING: usize = 3;
+
+impl Values {
+    /// For a window with these buckets.
+    pub fn of(buckets: &[u32]) -> Self {
+        let grams = buckets.iter().filter(|&&bucket| bucket < GRAMS).count();
+        let indicators = buckets.len() - grams;
+        Self { gram: 1.0 / root(grams.max(1)), indicator: 1.0 / root(indicators + INDICATOR_DAMPING) }
+    }
+
+    /// The value of one of the buckets.
+    #[inline]
+    pub fn of_bucket(self, bucket: u32) -> f32 {
+        if bucket < GRAMS { self.gram } else { self.indicator }
+    }
+
+    /// Square of the length of the window's vector.
+    pub fn squared_length(self, buckets: &[u32]) -> f32 {
+        buckets.iter().map(|&bucket| self.of_bucket(bucket).powi(2)).sum()
+    }
+}
+
 #[allow(clippy::cast_precision_loss, reason = "24 bits are enough for a length")]
-pub fn length_of(count: usize) -> f32 {
-    (count.max(1) as f32).sqrt()
+fn root(count: usize) -> f32 {
+    (count as f32).sqrt()
 }
 
 fn decode(index: usize, largest: f32) -> f32 {
@@ -253,7 +284,7 @@ impl<'a> Reader<'a> {
         }
         let [largest, bias, slope, offset, malicious_at, suspicious_at] =
             [self.number()?, self.number()?, self.number()?, self.number()?, self.number()?, self.number()?];
-        let weights = self.slice(1 << BUCKET_BITS)?.iter().map(|byte| byte.cast_signed()).collect();
+        let weights = self.slice(BUCKETS)?.iter().map(|byte| byte.cast_signed()).collect();
         Ok(Parameters { weights, largest, bias, slope, offset, malicious_at, suspicious_at })
     }
 

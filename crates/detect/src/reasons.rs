@@ -7,7 +7,7 @@ use crate::Peak;
 use crate::features::Extractor;
 use crate::indicator_table::{FETCHES, READS_WEB, WRITES_BINARY, Worth};
 use crate::indicators::{Indicators, indicator};
-use crate::model::{Scorer, length_of};
+use crate::model::Scorer;
 use crate::text::{Piece, pieces};
 use evidence::{Language, Reason, Technique};
 
@@ -37,10 +37,10 @@ pub(crate) fn find(
         .skip(start)
         .take(end.saturating_sub(start).min(MOST_PIECES))
         .collect();
-    let length = length_of(peak.buckets);
     let mut found = Found { language, named: Vec::new(), unnamed: Vec::new(), reads_web: None, writes: None };
     Extractor::new(language, indicators).pieces_of(&text, &mut |piece, buckets| {
-        let weight = buckets.iter().map(|&bucket| scorer.weight(bucket)).sum::<f32>() / length;
+        let weight =
+            buckets.iter().map(|&bucket| peak.values.of_bucket(bucket) * scorer.weight(bucket)).sum();
         found.add(indicators, piece, weight);
     });
     found.heaviest_first()

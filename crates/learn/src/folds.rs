@@ -28,7 +28,7 @@ pub(crate) fn judge<'c>(
             return Err(LearnError::TooFew(name));
         }
     }
-    let imitations = imitate::samples(language, options.seed)?;
+    let imitations = imitate::samples(language, options.imitations, options.seed)?;
     let fold_of = |sample: &Sample| fold_of(sample, split, options);
     let mut folds = Vec::new();
     for fold in 0..options.folds {

@@ -19,21 +19,18 @@ use evidence::Language;
 const ATTACKS: &str = include_str!("../templates/attacks.b64");
 const EVERYDAY: &str = include_str!("../templates/everyday.txt");
 
-/// Texts that are made from one template.
-const EXPANSIONS: u64 = 24;
-
 /// Marks a sample that belongs to no corpus file.
 const NO_COLLECTION: usize = usize::MAX;
 
-/// The imitations in one language; those of one template are one cluster.
-pub(crate) fn samples(language: Language, seed: u64) -> Result<Vec<Sample>, LearnError> {
+/// The imitations in one language, `count` from each template; those of one template are one cluster.
+pub(crate) fn samples(language: Language, count: u64, seed: u64) -> Result<Vec<Sample>, LearnError> {
     let encoded: String = ATTACKS.split_whitespace().collect();
     let attacks = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let attacks = attacks.ok_or(LearnError::Option("the attack templates of this build are damaged"))?;
     let mut samples = Vec::new();
     for (text, is_malicious) in [(attacks.as_str(), true), (EVERYDAY, false)] {
         for template in templates(text).filter(|template| template.language == language) {
-            expand(&template, is_malicious, seed, &mut samples);
+            expand(&template, is_malicious, count, seed, &mut samples);
         }
     }
     Ok(samples)
@@ -58,10 +55,10 @@ fn templates(text: &str) -> impl Iterator<Item = Template<'_>> {
     })
 }
 
-fn expand(template: &Template<'_>, is_malicious: bool, seed: u64, samples: &mut Vec<Sample>) {
+fn expand(template: &Template<'_>, is_malicious: bool, count: u64, seed: u64, samples: &mut Vec<Sample>) {
     let cluster = hash(format!("imitation {} {}", template.language, template.name).as_bytes());
     let mut random = Random::new(seed ^ cluster);
-    for round in 0..EXPANSIONS {
+    for round in 0..count {
         let mut text = fill(template.text, &mut random);
         if is_malicious && round % 6 == 5 {
             text = obfuscate(template.language, &text, &mut random);
@@ -171,7 +168,7 @@ mod tests {
     #[test]
     fn each_language_has_imitations_of_both_kinds_and_no_open_choice() {
         for language in [Language::Python, Language::Shell] {
-            let samples = samples(language, 1).unwrap();
+            let samples = samples(language, 24, 1).unwrap();
             let clusters = |wanted| {
                 let of = samples.iter().filter(|sample| sample.is_malicious == wanted);
                 of.map(|sample| sample.cluster).collect::<std::collections::HashSet<_>>().len()
@@ -186,7 +183,11 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_texts() {
         let texts = |seed| {
-            samples(Language::Shell, seed).unwrap().into_iter().map(|sample| sample.text).collect::<Vec<_>>()
+            samples(Language::Shell, 4, seed)
+                .unwrap()
+                .into_iter()
+                .map(|sample| sample.text)
+                .collect::<Vec<_>>()
         };
         assert_eq!(texts(1), texts(1));
         assert_ne!(texts(1), texts(2));

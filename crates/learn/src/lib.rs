@@ -49,6 +49,8 @@ pub struct TrainOptions {
     pub folds: u64,
     /// Cost of an error against the size of weights.
     pub strength: f32,
+    /// Texts that are made from each template of the imitations that train along; 0 for none.
+    pub imitations: u64,
 }
 
 impl Default for TrainOptions {
@@ -60,6 +62,7 @@ impl Default for TrainOptions {
             cluster_limit: 12,
             folds: 5,
             strength: 4.0,
+            imitations: 24,
         }
     }
 }
@@ -208,7 +211,7 @@ fn final_parameters(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Parameters, LearnError> {
     progress(Progress { stage: Stage::Fold(language), done: options.folds, total: options.folds + 1 });
-    let imitations = imitate::samples(language, options.seed)?;
+    let imitations = imitate::samples(language, options.imitations, options.seed)?;
     let of_language = corpus.samples.iter().filter(|sample| sample.language == language);
     let samples = fit::weigh(of_language.chain(&imitations));
     let scorer = fit::fit(language, &samples, indicators, options.strength, options.seed, progress)?;

@@ -4,13 +4,13 @@
 //! Owns: the numbers. Refuses: text, labels' meaning.
 
 use crate::random::Random;
-use detect::features::BUCKET_BITS;
-use detect::model::length_of;
+use detect::features::BUCKETS;
+use detect::model::Values;
 
 /// Passes over the rows; later ones change the order of scores no more.
 const PASSES: usize = 12;
 
-/// Rows of buckets, each of unit length, with a label and a cost.
+/// Rows of buckets with a label and a cost.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     buckets: Vec<u32>,
@@ -23,6 +23,8 @@ struct Row {
     end: usize,
     is_malicious: bool,
     cost: f32,
+    values: Values,
+    squared_length: f32,
 }
 
 /// The weights of the buckets, and the bias.
@@ -37,12 +39,14 @@ impl Rows {
     pub(crate) fn push(&mut self, buckets: &[u32], is_malicious: bool, cost: f32) {
         let start = self.buckets.len();
         self.buckets.extend_from_slice(buckets);
-        self.rows.push(Row { start, end: self.buckets.len(), is_malicious, cost });
+        let values = Values::of(buckets);
+        let squared_length = values.squared_length(buckets);
+        self.rows.push(Row { start, end: self.buckets.len(), is_malicious, cost, values, squared_length });
     }
 
     /// The weights that separate the rows. `strength` is the cost of an error against the size of weights.
     pub(crate) fn solve(&self, strength: f32, seed: u64) -> Weights {
-        let mut weights = Weights { buckets: vec![0.0; 1 << BUCKET_BITS], bias: 0.0 };
+        let mut weights = Weights { buckets: vec![0.0; BUCKETS], bias: 0.0 };
         let mut duals = vec![0.0_f32; self.rows.len()];
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
         let mut random = Random::new(seed);
@@ -61,18 +65,20 @@ impl Rows {
     /// Moves one dual variable to its optimum while the others rest.
     fn step(&self, row: Row, cost: f32, dual: &mut f32, weights: &mut Weights) {
         let buckets = &self.buckets[row.start..row.end];
-        let length = length_of(buckets.len());
         let sign = if row.is_malicious { 1.0 } else { -1.0 };
-        let sum: f32 = buckets.iter().map(|&bucket| weights.buckets[bucket as usize]).sum();
+        let values = row.values;
+        let sum: f32 =
+            buckets.iter().map(|&bucket| values.of_bucket(bucket) * weights.buckets[bucket as usize]).sum();
         let softness = 0.5 / cost;
-        let gradient = sign * (sum / length + weights.bias) - 1.0 + softness * *dual;
+        let gradient = sign * (sum + weights.bias) - 1.0 + softness * *dual;
         let before = *dual;
-        // The row has unit length and the bias adds 1.
-        *dual = (before - gradient / (2.0 + softness)).max(0.0);
+        // The bias adds 1 to the length.
+        *dual = (before - gradient / (row.squared_length + 1.0 + softness)).max(0.0);
         let change = (*dual - before) * sign;
         if change.abs() > 1e-9 {
-            let share = change / length;
-            buckets.iter().for_each(|&bucket| weights.buckets[bucket as usize] += share);
+            for &bucket in buckets {
+                weights.buckets[bucket as usize] += change * values.of_bucket(bucket);
+            }
             weights.bias += change;
         }
     }
