@@ -60,8 +60,12 @@ pub(crate) fn card(finding: &Finding, executions: &[Execution], place: &Place, w
     when(&mut sheet, finding, executions);
     research(&mut sheet, finding);
     sheet.section("What to do");
-    for step in guidance::next_steps(finding, place) {
-        sheet.item(&step);
+    // The links stand above.
+    for (index, step) in guidance::next_steps(finding, place).iter().enumerate() {
+        sheet.numbered(index + 1, &step.text);
+        if let Some(command) = &step.command {
+            sheet.command(command);
+        }
     }
     sheet.finish()
 }
@@ -188,7 +192,7 @@ fn where_it_ran(sheet: &mut Sheet, capture: &Capture, place: &Place) {
     sheet.field(
         "cluster",
         &format!(
-            "{}, {}, project {}",
+            "{} in {}, project {}",
             shown_text(&place.cluster),
             shown_text(&place.location),
             shown_text(&place.project_display_name)

@@ -8,6 +8,8 @@ pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
 
+pub(super) const GREEN: Style = AnsiColor::Green.on_default();
+
 /// Columns of a field's name, with the space before and after it.
 const LABEL_COLUMNS: usize = 14;
 
@@ -42,9 +44,19 @@ impl Sheet {
         self.wrapped(&paint(DIM, &label), LABEL_COLUMNS, value);
     }
 
-    /// A sentence of its own.
+    /// One of several facts; what does not fit continues further in.
     pub(super) fn item(&mut self, text: &str) {
-        self.wrapped("  ", 2, text);
+        self.wrapped("  ", 4, text);
+    }
+
+    /// A sentence with a number before it.
+    pub(super) fn numbered(&mut self, number: usize, text: &str) {
+        self.wrapped(&format!("{number:>3}. "), 5, text);
+    }
+
+    /// A command, on a line of its own so that it can be copied.
+    pub(super) fn command(&mut self, command: &str) {
+        self.line(&format!("     {}", paint(GREEN, command)));
     }
 
     pub(super) fn finish(self) -> String {

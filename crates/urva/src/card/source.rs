@@ -19,7 +19,7 @@ const MARGIN: usize = 11;
 
 /// Writes the excerpt. Lines are counted in the text's head; reasons in the tail of a cut text have no number.
 pub(super) fn excerpt(sheet: &mut Sheet, content: &Content, reasons: &[Reason]) {
-    let (head, tail) = content.parts();
+    let (head, _) = content.parts();
     if head.is_empty() {
         return;
     }
@@ -47,10 +47,16 @@ pub(super) fn excerpt(sheet: &mut Sheet, content: &Content, reasons: &[Reason]) 
         last = number;
     }
     let rest = match (total - last, content) {
-        (0, Content::HeadAndTail { .. }) => {
-            format!("… the rest was captured in part, its end of {} bytes", tail.len())
+        (0, Content::HeadAndTail { tail, .. }) => {
+            format!("⋮ a part that was not captured, then the last {} bytes", tail.len())
         }
         (0, _) => return,
+        (more, Content::HeadAndTail { tail, .. }) => {
+            format!(
+                "⋮ {more} more lines, then a part that was not captured, then the last {} bytes",
+                tail.len()
+            )
+        }
         (more, _) => format!("⋮ {more} more lines"),
     };
     sheet.line(&paint(DIM, &format!("         {rest}")));

@@ -135,9 +135,9 @@ pub(super) const SECTIONS: [Section; 6] = [
             key("cri_sockets", "list of paths", "Sockets of CRI runtimes: containerd, CRI-O."),
             key("docker_sockets", "list of paths", "Sockets that speak Docker's API: Docker, Podman."),
             key(
-                "runc_roots",
+                "state_folders",
                 "list of paths",
-                "State folders of runc, for containers that no engine started.",
+                "Folders in which runc or crun keeps a folder for each container; `*` stands for any one name. The first that knows a container is believed.",
             ),
         ],
     },

@@ -158,13 +158,6 @@ impl Config {
         Limits { contents: self.findings.contents_limit.bytes() }
     }
 
-    /// Where container runtimes are asked.
-    #[allow(dead_code, reason = "for `run`, which asks them")]
-    pub(crate) fn runtimes(&self) -> RuntimeSettings {
-        let RuntimesConfig { cri_sockets, docker_sockets, state_folders } = self.runtimes.clone();
-        RuntimeSettings { cri_sockets, docker_sockets, state_folders, ..RuntimeSettings::default() }
-    }
-
     /// When findings are thrown away.
     #[allow(dead_code, reason = "for `run`, which throws them away")]
     pub(crate) fn retention(&self) -> RetentionPolicy {
@@ -176,13 +169,13 @@ impl Config {
     }
 
     /// Where container runtimes are looked for.
-    pub(crate) fn runtime_settings(&self) -> cluster::RuntimeSettings {
+    pub(crate) fn runtime_settings(&self) -> RuntimeSettings {
         let runtimes = &self.runtimes;
-        cluster::RuntimeSettings {
+        RuntimeSettings {
             cri_sockets: runtimes.cri_sockets.clone(),
             docker_sockets: runtimes.docker_sockets.clone(),
             state_folders: runtimes.state_folders.clone(),
-            ..cluster::RuntimeSettings::default()
+            ..RuntimeSettings::default()
         }
     }
 
