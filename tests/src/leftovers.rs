@@ -42,6 +42,13 @@ impl RunFolder {
         &self.path
     }
 
+    /// Makes a folder of the same name where paths are short, for programs that ask for that.
+    pub(crate) fn short(&self) -> Result<PathBuf> {
+        let path = short(&self.name);
+        fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
+        Ok(path)
+    }
+
     /// Makes a folder in it, which everybody may pass.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
         let path = self.path.join(name);
@@ -52,8 +59,13 @@ impl RunFolder {
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
+        remove_with_mounts(&short(&self.name));
         remove_with_mounts(&self.path);
     }
+}
+
+fn short(name: &str) -> PathBuf {
+    Path::new("/run/end-to-end").join(name)
 }
 
 /// Removes the folders whose process is gone.
@@ -67,6 +79,7 @@ fn sweep(parent: &Path) {
         end_processes(&entry.path());
         end_containers(&entry.path());
         let _ = Command::new("runc").args(["delete", "--force", &name]).stderr(Stdio::null()).status();
+        remove_with_mounts(&short(&name));
         remove_with_mounts(&entry.path());
     }
 }
@@ -84,22 +97,25 @@ pub(crate) fn end_processes(folder: &Path) {
     }
 }
 
-/// Ends the containers whose bundle lies in the folder. containerd keeps runc's state in one place for all
-/// daemons, Docker in a folder of its own.
+/// Ends the containers whose bundle lies in the folder, wherever the engine has runc keep its state:
+/// containerd in one place for all daemons, Docker in a folder of its own, Podman where runc has it by itself.
 pub(crate) fn end_containers(folder: &Path) {
     let needle = folder.to_string_lossy().into_owned();
-    for parent in [PathBuf::from("/run/containerd/runc"), folder.join("exec/runtime-runc")] {
-        for namespace in fs::read_dir(parent).into_iter().flatten().flatten() {
-            for container in fs::read_dir(namespace.path()).into_iter().flatten().flatten() {
-                let state = fs::read(container.path().join("state.json")).unwrap_or_default();
-                if String::from_utf8_lossy(&state).contains(&needle) {
-                    let mut runc = Command::new("runc");
-                    runc.arg("--root").arg(namespace.path()).args(["delete", "--force"]);
-                    let _ = runc.arg(container.file_name()).stderr(Stdio::null()).status();
-                }
-            }
+    let mut roots = vec![PathBuf::from("/run/runc")];
+    roots.extend(entries(Path::new("/run/containerd/runc")));
+    roots.extend(entries(&folder.join("exec/runtime-runc")));
+    for (root, container) in roots.iter().flat_map(|root| entries(root).map(move |own| (root, own))) {
+        let state = fs::read(container.join("state.json")).unwrap_or_default();
+        if String::from_utf8_lossy(&state).contains(&needle) {
+            let mut runc = Command::new("runc");
+            runc.arg("--root").arg(root).args(["delete", "--force"]);
+            let _ = runc.arg(container.file_name().unwrap_or_default()).stderr(Stdio::null()).status();
         }
     }
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// Signals a process of which the caller knows that it is its own; one that is gone already is fine.

@@ -1,23 +1,27 @@
 //! Real containers for the tests: each runtime is the real one, started by the test and ended with it.
 //!
-//! Owns: root file systems, overlay mounts, containers of runc, containerd with Pods, and Docker.
+//! Owns: root file systems, overlay mounts, containers of runc, containerd with Pods, Docker and Podman.
 //! Refuses: knowing urva. The tests under `tests/` join the two.
 //!
 //! Everything a test starts ends when its value is dropped, so also after a panic. What a killed test
 //! process left behind is removed by the next one. No test sees another's containers.
 
 mod bundle;
+mod client;
 mod containerd;
 mod cri;
 mod daemon;
 mod docker;
 mod leftovers;
+mod podman;
 mod privileges;
 mod rootfs;
 mod runc;
 
+pub use client::EngineContainer;
 pub use containerd::{Containerd, Pod, PodContainer};
-pub use docker::{Docker, DockerContainer};
+pub use docker::Docker;
+pub use podman::{Podman, PodmanService};
 pub use privileges::privileged;
 pub use rootfs::Rootfs;
 pub use runc::{Container, ContainerBuilder, Output, Runc};

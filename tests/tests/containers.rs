@@ -1,6 +1,6 @@
 //! Proves the ground that the end-to-end tests stand on: containers of each runtime really run.
 
-use end_to_end::{Containerd, Docker, Rootfs, Runc, privileged};
+use end_to_end::{Containerd, Docker, Podman, Rootfs, Runc, privileged};
 use std::thread;
 
 #[test]
@@ -161,4 +161,18 @@ fn docker_runs_a_container() {
     let short = docker.container(&busybox, &[], &["sh", "-c", "echo done; exit 7"]).unwrap();
     assert_eq!(short.wait().unwrap(), 7);
     assert_eq!(short.output().unwrap(), "done\n");
+}
+
+#[test]
+fn podman_runs_a_container() {
+    if !privileged() {
+        return;
+    }
+    let podman = Podman::new().unwrap();
+    let busybox = Rootfs::busybox().unwrap();
+    podman.import(&busybox).unwrap();
+    let container = podman.container(&busybox, &["--user=1000:1001"], &["sleep", "3600"]).unwrap();
+    let cgroup = container.cgroup().unwrap();
+    assert!(cgroup.lines().all(|line| line.ends_with(&format!("/libpod-{}", container.id()))), "{cgroup}");
+    assert_eq!(container.exec(&["sh"], b"id -u").unwrap().stdout, "1000\n");
 }

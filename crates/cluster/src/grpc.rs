@@ -1,6 +1,7 @@
 //! gRPC over a runtime's Unix socket: one connection, made when it is needed and again when it broke.
 
 use crate::source::SourceError;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tonic::client::Grpc;
@@ -51,7 +52,7 @@ impl GrpcSocket {
         std::fs::symlink_metadata(&self.path)?;
         let answer = match self.call_once(method, namespace, message.clone()).await {
             // The runtime restarted since the last call: its first answer is a broken connection.
-            Err(status) if status.code() == Code::Unavailable => {
+            Err(status) if is_broken(&status) => {
                 self.disconnect();
                 self.call_once(method, namespace, message).await
             }
@@ -94,21 +95,26 @@ impl GrpcSocket {
     }
 
     fn explain<A>(&self, status: &Status) -> Result<Option<A>, SourceError> {
+        if is_broken(status) {
+            self.disconnect();
+            return Err(SourceError::Refused(short(&deepest(status))));
+        }
         match status.code() {
             Code::NotFound | Code::Unimplemented => Ok(None),
             Code::OutOfRange | Code::ResourceExhausted => Err(SourceError::TooLarge(RESPONSE_MAX_BYTES)),
             Code::Internal => Err(SourceError::Undecodable(short(status.message()))),
-            Code::Unavailable => {
-                self.disconnect();
-                Err(SourceError::Refused(short(&deepest(status))))
-            }
             _ => Err(SourceError::Refused(short(status.message()))),
         }
     }
 }
 
+/// Whether the connection failed rather than the server: a status that came over the wire has no cause.
+fn is_broken(status: &Status) -> bool {
+    status.code() == Code::Unavailable || (status.code() == Code::Unknown && status.source().is_some())
+}
+
 /// The cause at the bottom: "transport error" helps nobody, "Connection refused" does.
-fn deepest(error: &dyn std::error::Error) -> String {
+fn deepest(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -21,6 +21,7 @@ mod runtimes;
 mod settings;
 mod source;
 mod state;
+mod storage;
 
 pub use runtimes::Runtimes;
 pub use settings::RuntimeSettings;

@@ -5,7 +5,7 @@ use crate::metadata::fill;
 use crate::settings::{RuntimeSettings, distinct};
 use crate::source::{SourceError, SourceReport};
 use crate::state::State;
-use crate::{containerd, cri, docker, state};
+use crate::{containerd, cri, docker, state, storage};
 use evidence::{Container, Metadata, Runtime};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 pub struct Runtimes {
     engines: Vec<Engine>,
     state_folders: Arc<[PathBuf]>,
+    storage_folders: Arc<[PathBuf]>,
     timeout: Duration,
 }
 
@@ -44,6 +45,7 @@ impl Runtimes {
         Self {
             engines: cri.chain(docker).collect(),
             state_folders: settings.state_folders.clone().into(),
+            storage_folders: settings.storage_folders.clone().into(),
             timeout: settings.timeout(),
         }
     }
@@ -76,7 +78,7 @@ impl Runtimes {
             (Some(_), _) => Metadata::Complete,
             (None, Some(_)) if has_no_engine => Metadata::Complete,
             (None, Some(_)) => {
-                Metadata::Missing(format!("only runc's state tells of it; {}", said.join("; ")))
+                Metadata::Missing(format!("only files tell of it, no daemon does; {}", said.join("; ")))
             }
             (None, None) => Metadata::Missing(self.nobody(&said)),
         };
@@ -105,10 +107,21 @@ impl Runtimes {
         report
     }
 
+    /// What lies in files, runc's state first, with what the storage adds to it.
     /// On a thread of its own, since a folder of a user may be on a file system that hangs.
     async fn read_state(&self, id: &str) -> Result<Option<State>, SourceError> {
         let (folders, id) = (self.state_folders.clone(), id.to_owned());
-        let read = spawn_blocking(move || state::find(&folders, &id));
+        let storage = self.storage_folders.clone();
+        let read = spawn_blocking(move || {
+            let mut state = state::find(&folders, &id)?;
+            if let Some(state) = state.as_mut().filter(|state| state.has_storage())
+                // What runc's state tells is worth keeping where the storage cannot be read.
+                && let Ok(Some(stored)) = storage::find(&storage, &id)
+            {
+                fill(&mut state.container, stored);
+            }
+            Ok(state)
+        });
         match timeout(self.timeout, read).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(SourceError::Undecodable("its reader ended".into())),

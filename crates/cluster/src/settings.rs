@@ -15,6 +15,8 @@ pub struct RuntimeSettings {
     /// Folders in which runc or crun keeps a folder for each container; `*` stands for any one name.
     /// Those that belong to users come last: the first that knows a container is believed.
     pub state_folders: Vec<PathBuf>,
+    /// Folders in which Podman and CRI-O keep their storage; `*` as above.
+    pub storage_folders: Vec<PathBuf>,
     /// How long one source may take to answer, in milliseconds.
     pub timeout_ms: u64,
 }
@@ -39,6 +41,10 @@ impl Default for RuntimeSettings {
                 "/run/user/*/crun",
                 "/run/user/*/docker/runtime-runc/*",
             ]),
+            storage_folders: paths(&[
+                "/var/lib/containers/storage",
+                "/home/*/.local/share/containers/storage",
+            ]),
             timeout_ms: 500,
         }
     }
@@ -47,7 +53,13 @@ impl Default for RuntimeSettings {
 impl RuntimeSettings {
     /// No source at all; for tests that add their own.
     pub fn none() -> Self {
-        Self { cri_sockets: vec![], docker_sockets: vec![], state_folders: vec![], ..Self::default() }
+        Self {
+            cri_sockets: vec![],
+            docker_sockets: vec![],
+            state_folders: vec![],
+            storage_folders: vec![],
+            ..Self::default()
+        }
     }
 
     pub(crate) fn timeout(&self) -> Duration {

@@ -29,6 +29,13 @@ pub(crate) struct State {
     pub(crate) namespace: Option<String>,
 }
 
+impl State {
+    /// Whether it is a container of an engine that keeps `containers/storage`.
+    pub(crate) fn has_storage(&self) -> bool {
+        matches!(self.container.runtime, Some(Runtime::Podman | Runtime::Crio))
+    }
+}
+
 /// Looks for the container's state in each folder; an error where the only one that has it is unreadable.
 pub(crate) fn find(folders: &[PathBuf], id: &str) -> Result<Option<State>, SourceError> {
     let mut error = None;
@@ -56,7 +63,7 @@ pub(crate) fn count(pattern: &Path) -> Result<usize, SourceError> {
 }
 
 /// The folders that the pattern stands for, at present.
-fn expand(pattern: &Path) -> Vec<PathBuf> {
+pub(crate) fn expand(pattern: &Path) -> Vec<PathBuf> {
     let mut folders = vec![PathBuf::new()];
     for part in pattern.components() {
         if part == Component::Normal("*".as_ref()) {
@@ -76,10 +83,10 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 
 fn read(folder: &Path, id: &str) -> Result<State, SourceError> {
     let own = folder.join(id);
-    let (created, labels) = match read_json::<RuncState>(&own.join("state.json")) {
+    let (created, labels) = match read_json::<RuncState>(&own.join("state.json"), FILE_MAX_BYTES) {
         Ok((state, _)) => (state.created, state.config.labels()),
         Err(SourceError::Absent) => {
-            let (status, owner) = read_json::<CrunStatus>(&own.join("status"))?;
+            let (status, owner) = read_json::<CrunStatus>(&own.join("status"), FILE_MAX_BYTES)?;
             (status.created.clone(), status.annotations(owner.uid()))
         }
         Err(error) => return Err(error),
@@ -120,24 +127,27 @@ fn is_random(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<(T, Metadata), SourceError> {
+pub(crate) fn read_json<T: for<'de> Deserialize<'de>>(
+    path: &Path,
+    max_bytes: usize,
+) -> Result<(T, Metadata), SourceError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(SourceError::Undecodable(format!("{} is no regular file", path.display())));
     }
-    let bytes = read_bounded(&file)?;
+    let bytes = read_bounded(&file, max_bytes)?;
     let value = serde_json::from_slice(&bytes)
         .map_err(|error| SourceError::Undecodable(format!("{}: {error}", path.display())))?;
     Ok((value, metadata))
 }
 
-fn read_bounded(file: &File) -> Result<Vec<u8>, SourceError> {
+fn read_bounded(file: &File, max_bytes: usize) -> Result<Vec<u8>, SourceError> {
     let mut bytes = Vec::new();
-    file.take(FILE_MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > FILE_MAX_BYTES {
-        return Err(SourceError::TooLarge(FILE_MAX_BYTES));
+    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > max_bytes {
+        return Err(SourceError::TooLarge(max_bytes));
     }
     Ok(bytes)
 }
@@ -179,7 +189,10 @@ struct OciConfig {
 impl CrunStatus {
     /// crun leaves the annotations in the bundle; an unreadable one leaves them unknown.
     fn annotations(&self, owner: u32) -> BTreeMap<String, String> {
-        let config = self.bundle.as_ref().map(|bundle| read_json::<OciConfig>(&bundle.join("config.json")));
+        let config = self
+            .bundle
+            .as_ref()
+            .map(|bundle| read_json::<OciConfig>(&bundle.join("config.json"), FILE_MAX_BYTES));
         match config {
             Some(Ok((config, metadata))) if metadata.uid() == owner => labels(config.annotations),
             _ => BTreeMap::new(),

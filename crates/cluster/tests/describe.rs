@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use cluster::{RuntimeSettings, Runtimes, SourceState};
-use end_to_end::{Containerd, Docker, Rootfs, Runc, privileged};
+use end_to_end::{Containerd, Docker, Podman, Rootfs, Runc, privileged};
 use evidence::{Container, Metadata, Pod, Runtime};
 use std::fs;
 use std::io::Write;
@@ -125,7 +125,7 @@ fn without_the_socket_the_state_still_tells_of_the_pod() {
         RuntimeSettings { cri_sockets: vec![], docker_sockets: vec![], ..RuntimeSettings::default() };
 
     let found = describe(&by_state, container.id(), None);
-    check_missing(&found, &["only runc's state tells of it"]);
+    check_missing(&found, &["only files tell of it"]);
     assert_eq!(found.runtime, Some(Runtime::Containerd));
     assert_eq!((found.name.as_deref(), found.image.as_deref()), (Some("web"), Some("localhost/busybox:1")));
     let found = found.pod.unwrap();
@@ -188,7 +188,42 @@ fn a_container_of_docker_is_known_with_name_and_labels() {
     let by_state = RuntimeSettings { state_folders: vec![docker.runc_state()], ..RuntimeSettings::none() };
     let found = describe(&by_state, container.id(), None);
     assert_eq!(found.runtime, Some(Runtime::Docker));
-    check_missing(&found, &["only runc's state tells of it"]);
+    check_missing(&found, &["only files tell of it"]);
+}
+
+#[test]
+fn a_container_of_podman_is_known_by_its_storage_or_its_service() {
+    if !privileged() {
+        return;
+    }
+    let podman = Podman::new().unwrap();
+    let busybox = Rootfs::busybox().unwrap();
+    podman.import(&busybox).unwrap();
+    let options = ["--name=shop", "--label=team=blue"];
+    let container = podman.container(&busybox, &options, &["sleep", "3600"]).unwrap();
+    let by_files = RuntimeSettings {
+        state_folders: vec!["/run/runc".into()],
+        storage_folders: vec![podman.storage()],
+        ..RuntimeSettings::none()
+    };
+    let check = |found: &Container| {
+        assert_eq!(found.runtime, Some(Runtime::Podman));
+        assert_eq!(
+            (found.name.as_deref(), found.image.as_deref()),
+            (Some("shop"), Some("localhost/busybox:1"))
+        );
+        assert!(found.image_id.as_ref().unwrap().starts_with("sha256:"));
+        assert!(found.created_at.is_some());
+    };
+    let found = describe(&by_files, container.id(), None);
+    check_missing(&found, &["only files tell of it"]);
+    check(&found);
+
+    let service = podman.service().unwrap();
+    let by_service = RuntimeSettings { docker_sockets: vec![service.socket().into()], ..by_files };
+    let found = describe(&by_service, container.id(), Some(Runtime::Podman));
+    assert_eq!((&found.metadata, found.labels["team"].as_str()), (&Metadata::Complete, "blue"));
+    check(&found);
 }
 
 #[test]
@@ -213,6 +248,7 @@ fn the_report_names_each_source_and_its_state() {
         ],
         state_folders: vec![docker.runc_state(), folder.path().join("none/*")],
         timeout_ms: 200,
+        ..RuntimeSettings::none()
     };
     let report = block_on(Runtimes::discover(&settings).report());
     let states: Vec<(&str, String)> =
@@ -241,7 +277,7 @@ fn where_there_is_no_runtime_each_place_is_named() {
         cri_sockets: vec![folder.path().join("cri.sock")],
         docker_sockets: vec![folder.path().join("docker.sock")],
         state_folders: vec![folder.path().join("*/runc")],
-        timeout_ms: 500,
+        ..RuntimeSettings::none()
     };
     let found = describe(&settings, UNKNOWN_ID, None);
     check_missing(&found, &["none in 1 folders", "cri.sock: not there", "docker.sock: not there"]);
