@@ -1,5 +1,7 @@
 //! The command as people call it: what it prints, where, and with which exit code.
 
+#![allow(clippy::expect_used, reason = "a test that cannot be set up must fail")]
+
 use evidence::{
     Capture, Container, Content, Drift, Executable, Family, Finding, Interpreter, Label, Language, Metadata,
     Namespaces, Pod, Process, Reason, Redaction, Runtime, Script, ScriptKind, Technique, Timestamp, Verdict,

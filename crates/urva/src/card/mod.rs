@@ -29,7 +29,6 @@ const ARGUMENTS_LIMIT: usize = 1024;
 const LIST_LIMIT: usize = 10;
 
 /// The finding on one line, for a stream of them.
-#[allow(dead_code, reason = "for `run`, which prints findings as they are recorded")]
 pub(crate) fn line(finding: &Finding) -> String {
     format!(
         "{}  {}  {}  {}  {}  score {:.3}  {}",

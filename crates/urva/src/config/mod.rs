@@ -180,7 +180,6 @@ impl Config {
     }
 
     /// What is kept out of findings.
-    #[allow(dead_code, reason = "for `run`, which records findings")]
     pub(crate) fn redaction(&self) -> Redaction {
         Redaction {
             report_arguments: self.findings.report_cli_arguments,
