@@ -6,8 +6,9 @@
 
 use crate::file::OpenFile;
 use evidence::{Drift, Timestamp};
-use rustix::fs::{AtFlags, CWD, FileType, StatxFlags};
-use std::os::fd::AsFd;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Most bytes of a mount table that are read.
 const MOUNT_TABLE_MAX: u64 = 4 * 1024 * 1024;
@@ -56,15 +57,32 @@ fn judge(mount: &Mount, file: &OpenFile, container_since: Option<Timestamp>) -> 
 
 /// A file that was created or changed in the container lies in the overlay's upper directory, on the host.
 fn in_upper_layer(upper: &[u8], mount: &Mount, path: &[u8]) -> Drift {
-    let mut on_host = b"/proc/1/root".to_vec();
-    on_host.extend_from_slice(upper);
-    on_host.extend_from_slice(mount.root.strip_suffix(b"/").unwrap_or(&mount.root));
-    on_host.extend_from_slice(path);
-    match rustix::fs::lstat(on_host) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Drift::WritableLayer,
-        Ok(_) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Drift::Image,
+    let within = [mount.root.strip_prefix(b"/").unwrap_or(&mount.root), path].concat();
+    let within = within.strip_prefix(b"/").unwrap_or(&within);
+    let found = open_upper_layer(upper).and_then(|layer| {
+        // The path holds no links any more; should the container put one in its way now, it is not followed.
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat2(layer, within, flags, Mode::empty(), resolve) {
+            Ok(file) => rustix::fs::fstat(file).map(Some),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(error),
+        }
+    });
+    match found {
+        Ok(Some(stat)) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+            Drift::WritableLayer
+        }
+        Ok(_) => Drift::Image,
         Err(error) => Drift::Unknown(format!("the container's writable layer could not be read: {error}")),
     }
+}
+
+/// The mount table speaks of the host's paths. Where urva runs in a container itself, they lie below process 1's root.
+fn open_upper_layer(upper: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open([b"/proc/1/root", upper].concat(), flags, Mode::empty())
+        .or_else(|_| rustix::fs::open(upper, flags, Mode::empty()))
 }
 
 fn changed_since(changed_at: Timestamp, container_since: Option<Timestamp>) -> Drift {
@@ -84,8 +102,7 @@ fn mount_id(file: &impl AsFd) -> Option<u64> {
 fn read_table(pid: u32) -> Option<Vec<u8>> {
     use std::io::Read;
     let path = format!("/proc/{pid}/mountinfo");
-    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-    let file = rustix::fs::openat(CWD, path, flags, rustix::fs::Mode::empty()).ok()?;
+    let file = rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut table = Vec::new();
     std::fs::File::from(file).take(MOUNT_TABLE_MAX).read_to_end(&mut table).ok()?;
     Some(table)

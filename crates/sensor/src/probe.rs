@@ -60,7 +60,7 @@ impl ExecProbe {
         let Some(constants) = open.maps.rodata_data.as_deref_mut() else {
             return Err(SensorError::Refused { program: "on_exec", reason: "it has no constants".into() });
         };
-        constants.host_mount_namespace = namespace_of("/proc/1/ns/mnt")?;
+        constants.host_mount_namespace = host_namespace("mnt")?;
         constants.include_host = settings.include_host;
         constants.environment_max = settings.environment_max;
         let skeleton = open.load().map_err(refused)?;
@@ -161,6 +161,12 @@ impl CloneFd for MapHandle {
         let info = map.info()?;
         MapHandle::from_map_id(info.info.id)
     }
+}
+
+/// The inode number of a namespace of the host. `kind` is a file of `/proc/PID/ns`.
+pub(crate) fn host_namespace(kind: &str) -> Result<u32, SensorError> {
+    // Some virtual machines let nobody look at process 1. There urva runs on the host itself.
+    namespace_of(&format!("/proc/1/ns/{kind}")).or_else(|_| namespace_of(&format!("/proc/self/ns/{kind}")))
 }
 
 /// The inode number of a namespace.

@@ -27,7 +27,7 @@ pub(crate) fn start(
 ) -> Result<(), SensorError> {
     let (catalogue, settings) = (Arc::clone(catalogue), Arc::clone(settings));
     spawn("urva-running", move || {
-        let host = crate::probe::namespace_of("/proc/1/ns/mnt").unwrap_or(0);
+        let host = crate::probe::host_namespace("mnt").unwrap_or(0);
         for pid in pids() {
             let Some(exec) = read(pid) else { continue };
             if exec.header.mount_namespace == host && !settings.include_host {

@@ -14,7 +14,7 @@ use crate::error::SensorError;
 use crate::executable::Catalogue;
 use crate::file::OpenFile;
 use crate::privileges;
-use crate::probe::{Counts, ExecProbe, Executables, ProbeSettings, namespace_of};
+use crate::probe::{Counts, ExecProbe, Executables, ProbeSettings, host_namespace};
 use crate::running;
 use evidence::{Capture, Gap, GapKind, Timestamp};
 use std::os::fd::{AsFd, OwnedFd};
@@ -116,7 +116,7 @@ fn shared(settings: &Settings) -> Result<CaptureSettings, SensorError> {
         content_limit: settings.content_limit,
         include_host: settings.include_host,
         booted_at: booted_at((settings.now)()),
-        host_pid_namespace: namespace_of("/proc/1/ns/pid")?,
+        host_pid_namespace: host_namespace("pid")?,
     })
 }
 
