@@ -12,7 +12,7 @@ use crate::text::{Piece, normalise, pieces};
 use evidence::Language;
 
 /// Version of the mapping from text to buckets.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Buckets of grams of one language, as a power of two.
 pub const BUCKET_BITS: u32 = 19;
@@ -27,7 +27,7 @@ const MARKS: u32 = 128;
 pub const BUCKETS: usize = (GRAMS + MARKS + MARKS * MARKS) as usize;
 
 /// Bytes of text after which a block is closed.
-const BLOCK_BYTES: usize = 1536;
+const BLOCK_BYTES: usize = 1024;
 
 /// A stretch of text with its features.
 #[derive(Debug, Clone, Copy)]

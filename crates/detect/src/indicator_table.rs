@@ -135,7 +135,7 @@ pub(crate) const TABLE: &[Indicator] = &[
     row(Python, Common, "sends data out", Some(T::ExfiltrationOverC2), &["post", "sendall", "data=", ".send(", "put("], r"(?:requests|httpx|session)\s*\.\s*(?:post|put)\s*\(|urlopen\s*\(.*data\s*=|request\s*\(.*data\s*=|\.sendall?\s*\("),
     row(Both, Telling, "sends data out in names of hosts", Some(T::ExfiltrationOverC2), &["nslookup", "dig ", "host ", "gethostbyname", "ping "], r"(?:nslookup|dig|host|ping)\s.*(?:\$\(|`).*\.\w|gethostbyname\s*\(.*(?:\+|%|f['\x22])"),
     // Staying.
-    row(Both, Telling, "adds a cron job", Some(T::ScheduledTask), &["cron"], r"crontab\s+(?:-\s*$|-[^lreu]|[/\w.$-]*tmp)|\|\s*crontab\b|>>?\s*['\x22]?/?(?:etc|var/spool)/cron|/etc/cron\S*['\x22]\s*,\s*['\x22][wa]|/var/spool/cron|crontab\s*-['\x22]|/etc/cron\.d/"),
+    row(Both, Telling, "adds a cron job", Some(T::ScheduledTask), &["cron"], r"crontab\s+(?:-\s*$|-[^lreu]|[/\w.$-]*tmp)|\|\s*crontab\b|>>?\s*['\x22]?/?(?:etc|var/spool)/cron|/etc/cron\S*['\x22]\s*,\s*['\x22][wa]|/var/spool/cron|crontab\s*-['\x22]|crontab['\x22]\s*,\s*['\x22]-['\x22]|/etc/cron\.d/"),
     row(Both, Common, "installs a service", None, &["systemd/system", "systemctl enable", "/etc/init.d", "rc.local", "update-rc.d", "rcs.d"], ""),
     row(Both, Telling, "adds a key for SSH logins", Some(T::AccountManipulation), &["authorized_keys"], ""),
     row(Both, Telling, "changes accounts", Some(T::AccountManipulation), &["useradd", "adduser", "chpasswd", "usermod", "sudoers", "/etc/passwd"], r"useradd|adduser|chpasswd|usermod|sudoers|>>?\s*/etc/passwd"),

@@ -1,5 +1,7 @@
 //! Any bytes get a verdict, the same one each time; any model file gets an answer.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
 use detect::{Detector, ModelError};
 use evidence::Language;
 use proptest::prelude::*;

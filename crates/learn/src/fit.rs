@@ -6,6 +6,7 @@
 //! instance learning, as in Andrews et al. 2002).
 
 use crate::corpus::{Confidence, Sample};
+use crate::imitate::NO_COLLECTION;
 use crate::solve::{Rows, Weights};
 use crate::{LearnError, Progress, Stage};
 use detect::Indicators;
@@ -30,6 +31,9 @@ pub(crate) struct Weighed<'s> {
     pub(crate) cost: f32,
 }
 
+/// Cost of an imitation: a template counts as several clusters, for what it stands for is rare in corpora.
+const IMITATION_COST: f32 = 0.5;
+
 /// Gives each sample its cost: trusted labels count more, and a cluster counts as the square root of its size.
 pub(crate) fn weigh<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<Weighed<'s>> {
     let samples: Vec<_> = samples.collect();
@@ -38,6 +42,9 @@ pub(crate) fn weigh<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<Weighe
         *size_of.entry((sample.cluster, sample.is_malicious)).or_default() += 1.0;
     }
     let cost = |sample: &Sample| {
+        if sample.collection == NO_COLLECTION {
+            return IMITATION_COST;
+        }
         let trust = match sample.confidence {
             Confidence::High => 1.0,
             Confidence::Medium => 0.6,

@@ -20,17 +20,19 @@ const ATTACKS: &str = include_str!("../templates/attacks.b64");
 const EVERYDAY: &str = include_str!("../templates/everyday.txt");
 
 /// Marks a sample that belongs to no corpus file.
-const NO_COLLECTION: usize = usize::MAX;
+pub(crate) const NO_COLLECTION: usize = usize::MAX;
 
 /// The imitations in one language, `count` from each template; those of one template are one cluster.
 pub(crate) fn samples(language: Language, count: u64, seed: u64) -> Result<Vec<Sample>, LearnError> {
     let encoded: String = ATTACKS.split_whitespace().collect();
     let attacks = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let attacks = attacks.ok_or(LearnError::Option("the attack templates of this build are damaged"))?;
+    let everyday: Vec<&str> =
+        templates(EVERYDAY).filter(|one| one.language == language).map(|one| one.text).collect();
     let mut samples = Vec::new();
     for (text, is_malicious) in [(attacks.as_str(), true), (EVERYDAY, false)] {
         for template in templates(text).filter(|template| template.language == language) {
-            expand(&template, is_malicious, count, seed, &mut samples);
+            expand(&template, is_malicious, count, seed, &everyday, &mut samples);
         }
     }
     Ok(samples)
@@ -55,12 +57,21 @@ fn templates(text: &str) -> impl Iterator<Item = Template<'_>> {
     })
 }
 
-fn expand(template: &Template<'_>, is_malicious: bool, count: u64, seed: u64, samples: &mut Vec<Sample>) {
+fn expand(
+    template: &Template<'_>,
+    is_malicious: bool,
+    count: u64,
+    seed: u64,
+    everyday: &[&str],
+    samples: &mut Vec<Sample>,
+) {
     let cluster = hash(format!("imitation {} {}", template.language, template.name).as_bytes());
     let mut random = Random::new(seed ^ cluster);
     for round in 0..count {
         let mut text = fill(template.text, &mut random);
-        if is_malicious && round % 6 == 5 {
+        if round % 6 >= 4 - u64::from(is_malicious) && round % 6 < 5 {
+            text = surround(&text, everyday, &mut random);
+        } else if is_malicious && round % 6 == 5 {
             text = obfuscate(template.language, &text, &mut random);
         } else if template.language == Language::Python && round % 3 == 1 {
             text = on_one_line(&text).unwrap_or(text);
@@ -75,6 +86,18 @@ fn expand(template: &Template<'_>, is_malicious: bool, count: u64, seed: u64, sa
             text: text.into_bytes(),
         });
     }
+}
+
+/// Puts everyday text before and behind: attacks hide in ordinary scripts, and ordinary scripts are longer than
+/// one template.
+fn surround(text: &str, everyday: &[&str], random: &mut Random) -> String {
+    let mut stretch = || {
+        let count = random.below(4);
+        (0..count).map(|_| fill(everyday[random.below(everyday.len())], random) + "\n").collect::<String>()
+    };
+    let before = stretch();
+    let behind = stretch();
+    format!("{before}{text}\n{behind}")
 }
 
 /// Replaces each choice and filler, the innermost first. An unclosed one is left as it is.

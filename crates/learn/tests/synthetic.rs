@@ -1,5 +1,7 @@
 //! Training and evaluation, whole, on a small corpus of imitations that is made here.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
 use detect::Detector;
 use evidence::{Label, Language};
 use learn::{EvalOptions, LearnError, Split, TrainOptions, Trained};
