@@ -14,35 +14,35 @@ const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// One exec, complete.
 #[derive(Debug, Clone)]
-pub(crate) struct Exec {
+pub struct Exec {
     /// The numbers of its first record.
-    pub(crate) header: ExecHeader,
+    pub header: ExecHeader,
     /// Absolute path of the executable inside the container.
-    pub(crate) executable: Untrusted,
+    pub executable: Untrusted,
     /// Working directory.
-    pub(crate) cwd: Untrusted,
+    pub cwd: Untrusted,
     /// Path of the cgroup.
-    pub(crate) cgroup: Untrusted,
+    pub cgroup: Untrusted,
     /// All arguments that came.
-    pub(crate) arguments: Vec<Untrusted>,
+    pub arguments: Vec<Untrusted>,
     /// The environment as far as it came.
-    pub(crate) environment: Vec<Untrusted>,
+    pub environment: Vec<Untrusted>,
     /// Whether arguments are missing.
-    pub(crate) arguments_cut: bool,
+    pub arguments_cut: bool,
     /// Whether some of the environment is missing.
-    pub(crate) environment_cut: bool,
+    pub environment_cut: bool,
 }
 
 impl Exec {
     /// Whether one of `value::EXEC_*` is set.
-    pub(crate) fn has(&self, flag: u32) -> bool {
+    pub fn has(&self, flag: u32) -> bool {
         self.header.flags & flag != 0
     }
 }
 
 /// Records in, execs out.
 #[derive(Debug, Default)]
-pub(crate) struct Assembler {
+pub struct Assembler {
     /// By time, so that the first is the oldest.
     pending: BTreeMap<(u64, u32), Pending>,
     bytes: usize,
@@ -57,7 +57,7 @@ struct Pending {
 
 impl Assembler {
     /// Takes one record; returns the exec that it completes.
-    pub(crate) fn push(&mut self, record: &[u8]) -> Result<Option<Exec>, WireError> {
+    pub fn push(&mut self, record: &[u8]) -> Result<Option<Exec>, WireError> {
         match decode(record)? {
             Event::Exec(first) => Ok(self.begin(*first)),
             Event::Strings { header, bytes } => {
@@ -81,7 +81,7 @@ impl Assembler {
     }
 
     /// Execs that were given up since the last call.
-    pub(crate) fn take_given_up(&mut self) -> u64 {
+    pub fn take_given_up(&mut self) -> u64 {
         std::mem::take(&mut self.given_up)
     }
 

@@ -159,7 +159,6 @@ impl Config {
     }
 
     /// When findings are thrown away.
-    #[allow(dead_code, reason = "for `run`, which throws them away")]
     pub(crate) fn retention(&self) -> RetentionPolicy {
         let RetentionConfig { max_age, max_findings } = self.retention;
         RetentionPolicy {

@@ -40,7 +40,7 @@ pub(super) struct Arguments {
 pub(super) struct Child {
     pub(super) role: Role,
     pub(super) started_at: Timestamp,
-    pid: Pid,
+    pub(super) pid: Pid,
     has_ended: Arc<AtomicBool>,
 }
 
@@ -68,7 +68,7 @@ impl Child {
         spawn("urva-waiter", move || {
             if let Ok(status) = child.wait() {
                 ended.store(true, Ordering::Release);
-                let _ = events.send(Event::Ended(role, status));
+                let _ = events.send(Event::Ended(role, pid, status));
             }
         })?;
         Ok(Self { role, started_at: clock::now(), pid, has_ended })

@@ -21,7 +21,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
-use store::{Counters, RetentionPolicy, RunId, RunStart, Store};
+use store::{Counters, RunId, RunStart, Store};
 
 /// Messages that are judged and stored together at the most.
 const BATCH_MAX: usize = 64;
@@ -202,12 +202,7 @@ impl<'a> Session<'a> {
         }
         if now.since(self.retained_at) >= RETAIN_EVERY {
             self.retained_at = now;
-            let retention = &self.config.retention;
-            let policy = RetentionPolicy {
-                max_age: Some(retention.max_age.duration()),
-                max_findings: Some(retention.max_findings),
-            };
-            if let Err(error) = self.store.retain(&policy, now).await {
+            if let Err(error) = self.store.retain(&self.config.retention(), now).await {
                 tracing::error!("old findings were not removed: {error}");
             }
         }

@@ -34,9 +34,6 @@ pub(super) fn run(config: &Config, restarted: Option<(Timestamp, String)>) -> an
         now: clock::now,
     };
     let (sensor, stopper) = Sensor::open(&settings)?;
-    rustix::net::send(&control, super::READY, rustix::net::SendFlags::NOSIGNAL)
-        .context("telling the supervisor that the sensor watches")?;
-
     let outbox = Arc::new(Outbox::default());
     if let Some((since, reason)) = restarted {
         outbox.push(Message::Gap(gap(GapKind::SensorRestarted, since, None, reason)));
@@ -86,7 +83,7 @@ fn serve(
             outbox.push(Message::Gap(gap(GapKind::DetectorRestarted, ended_at.unwrap_or(now), lost, detail)));
         }
         ended_at = Some(now);
-        writers.push(talk(UnixStream::from(socket), number, outbox)?);
+        writers.push(talk(UnixStream::from(socket), number, outbox, control.try_clone()?)?);
         writers.retain(|writer| !writer.is_finished());
     }
     drop(stopper);
@@ -99,8 +96,14 @@ fn serve(
     Ok(())
 }
 
-/// Talks with one detector: a thread that writes, and one that hears what is stored.
-fn talk(mut socket: UnixStream, number: u64, outbox: &Arc<Outbox>) -> anyhow::Result<JoinHandle<()>> {
+/// Talks with one detector: a thread that writes, and one that hears what is stored. Once both have greeted each
+/// other, what the probes see reaches the disk, and the supervisor is told.
+fn talk(
+    mut socket: UnixStream,
+    number: u64,
+    outbox: &Arc<Outbox>,
+    control: OwnedFd,
+) -> anyhow::Result<JoinHandle<()>> {
     let outbox = Arc::clone(outbox);
     spawn("urva-writer", move || {
         let listener = link::greet(&mut socket).and_then(|()| listen(socket.try_clone()?, &outbox));
@@ -108,6 +111,8 @@ fn talk(mut socket: UnixStream, number: u64, outbox: &Arc<Outbox>) -> anyhow::Re
             Ok(listener) => listener,
             Err(error) => return tracing::warn!("no conversation with the detector: {error:#}"),
         };
+        // A supervisor that is gone needs to know nothing.
+        let _ = rustix::net::send(&control, super::READY, rustix::net::SendFlags::NOSIGNAL);
         while let Some(frame) = outbox.next(number) {
             if let Err(error) = socket.write_all(&frame) {
                 return tracing::warn!(%error, "the detector does not listen any more");

@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use children::{Child, Role};
 use evidence::Timestamp;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::Pid;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -32,10 +33,10 @@ const IS_STABLE_AFTER: Duration = Duration::from_secs(30);
 pub(super) enum Event {
     /// SIGTERM or SIGINT.
     Stop,
-    /// The sensor's probes are attached.
+    /// The probes are attached, and what they see reaches the disk.
     Watching,
     /// A child ended.
-    Ended(Role, ExitStatus),
+    Ended(Role, Pid, ExitStatus),
 }
 
 /// Watches this host until it is told to stop.
@@ -54,12 +55,14 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
                 is_watching = true;
                 super::greet_user(config, globals, clock::now().since(started_at));
             }
-            Event::Watching => tracing::info!("the sensor watches again"),
-            Event::Ended(role, status) if cannot_start(status) => {
+            Event::Watching => tracing::info!("urva watches again"),
+            // A child that was replaced already.
+            Event::Ended(role, pid, _) if pair.child(role).pid != pid => {}
+            Event::Ended(role, _, status) if !is_watching && cannot_start(status) => {
                 pair.stop(&happened)?;
                 bail!("the {role} cannot work: its message stands above");
             }
-            Event::Ended(role, status) => {
+            Event::Ended(role, _, status) => {
                 tracing::error!("the {role} ended unexpectedly ({status}): starting it again");
                 pair.restart(role, status, &happened)?;
             }
@@ -67,7 +70,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
     }
 }
 
-/// A child that says by its exit code that it cannot work will not be able to the next time.
+/// A child that says by its exit code that it cannot work, and never could, will not be able to the next time.
 fn cannot_start(status: ExitStatus) -> bool {
     status.code() == Some(i32::from(crate::cli::ERROR))
 }
@@ -162,15 +165,19 @@ impl<'a> Pair<'a> {
     }
 }
 
+/// Hears from the sensor each time that it has greeted a detector.
 fn tell_when_watching(control: &OwnedFd, events: &Sender<Event>) -> anyhow::Result<()> {
     let control = control.try_clone()?;
     let events = events.clone();
     spawn("urva-ready", move || {
         let mut word = [0; READY.len()];
-        let heard = rustix::net::recv(&control, &mut word[..], rustix::net::RecvFlags::empty());
-        if heard.is_ok_and(|(length, _)| &word[..length] == READY) {
+        while let Ok((length, _)) =
+            rustix::net::recv(&control, &mut word[..], rustix::net::RecvFlags::empty())
+        {
             // Nobody waits any more when urva is ending.
-            let _ = events.send(Event::Watching);
+            if &word[..length] != READY || events.send(Event::Watching).is_err() {
+                return;
+            }
         }
     })?;
     Ok(())
