@@ -29,8 +29,6 @@ pub enum GapKind {
     ProbeSkipped,
     /// The queue in front of the file readers was full.
     CaptureQueueFull,
-    /// Captures waiting for the detector exceeded their bound.
-    DetectorQueueFull,
     /// A message from the kernel could not be decoded.
     UndecodableEvent,
     /// The sensor ended and was started again.
@@ -50,7 +48,6 @@ impl GapKind {
             Self::KernelBufferFull => "KERNEL_BUFFER_FULL",
             Self::ProbeSkipped => "PROBE_SKIPPED",
             Self::CaptureQueueFull => "CAPTURE_QUEUE_FULL",
-            Self::DetectorQueueFull => "DETECTOR_QUEUE_FULL",
             Self::UndecodableEvent => "UNDECODABLE_EVENT",
             Self::SensorRestarted => "SENSOR_RESTARTED",
             Self::DetectorRestarted => "DETECTOR_RESTARTED",

@@ -1,5 +1,6 @@
 //! The processes of urva as its supervisor sees them: this same program, started in another role.
 
+use super::link::Replaced;
 use super::sensor_process::spawn;
 use super::supervisor::Event;
 use crate::clock;
@@ -50,13 +51,13 @@ impl Child {
         role: Role,
         socket: OwnedFd,
         arguments: &Arguments,
-        restarted: Option<(Timestamp, String)>,
+        replaced: Option<&Replaced>,
         events: &Sender<Event>,
     ) -> anyhow::Result<Self> {
         let mut command = Command::new(THIS_PROGRAM);
         command.arg0("urva").args(&arguments.common).arg("process").arg(role.to_string());
         command.arg("--format").arg(&arguments.format);
-        if let Some((since, reason)) = restarted {
+        if let Some(Replaced { since, reason }) = replaced {
             command.arg("--gone-since").arg(since.0.to_string()).arg("--because").arg(reason);
         }
         // A process group of its own: Ctrl-C reaches the supervisor, which ends the children in order.

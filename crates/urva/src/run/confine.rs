@@ -26,7 +26,7 @@ pub(super) struct Confinement {
 }
 
 /// The ids that the detector runs under: those of the configured user, or of `urva`, or [`DEFAULT_UID`].
-pub(super) fn detector_ids(configured: Option<&str>) -> anyhow::Result<(u32, u32)> {
+pub(crate) fn detector_ids(configured: Option<&str>) -> anyhow::Result<(u32, u32)> {
     let find = |name: &str| User::from_name(name).with_context(|| format!("looking up the user {name}"));
     let user = match configured {
         Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) && !number.is_empty() => {

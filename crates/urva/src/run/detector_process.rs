@@ -34,8 +34,14 @@ const RETAIN_EVERY: Duration = Duration::from_secs(3600);
 /// How long to wait before a write that failed is tried again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Runs the detector process until the sensor closes the socket, which is standard input.
-pub(super) fn run(config: &Config, globals: &Globals, format: RunFormat) -> anyhow::Result<()> {
+/// Runs the detector process until the sensor closes the socket, which is standard input. `is_replacement` says
+/// that urva has been watching all the time.
+pub(super) fn run(
+    config: &Config,
+    globals: &Globals,
+    format: RunFormat,
+    is_replacement: bool,
+) -> anyhow::Result<()> {
     let judge = Judge::load(config)?;
     let announcer = Announcer::new(config, format);
     let ids = confine::detector_ids(config.detector.user.as_deref())?;
@@ -47,18 +53,14 @@ pub(super) fn run(config: &Config, globals: &Globals, format: RunFormat) -> anyh
         );
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime.block_on(serve(UnixStream::from(socket), config, globals, judge, announcer))
+    runtime.block_on(async {
+        let store = Store::open(globals.database()).await?;
+        let session = Session::begin(store, config, judge, announcer, is_replacement).await?;
+        serve(UnixStream::from(socket), session).await
+    })
 }
 
-async fn serve(
-    mut socket: UnixStream,
-    config: &Config,
-    globals: &Globals,
-    judge: Judge,
-    announcer: Announcer,
-) -> anyhow::Result<()> {
-    let store = Store::open(globals.database()).await?;
-    let mut detector = Session::begin(store, config, judge, announcer).await?;
+async fn serve(mut socket: UnixStream, mut session: Session<'_>) -> anyhow::Result<()> {
     link::greet(&mut socket)?;
     let (sender, messages) = sync_channel(WAITING_MAX);
     let mut incoming = socket.try_clone()?;
@@ -76,9 +78,9 @@ async fn serve(
         }
     })?;
     while let Some(batch) = next_batch(&messages) {
-        detector.take(&batch, &mut socket).await?;
+        session.take(&batch, &mut socket).await?;
     }
-    detector.end().await
+    session.end().await
 }
 
 /// All messages that are there, at least one; empty when it is time for a heartbeat; `None` at the end.
@@ -118,6 +120,7 @@ impl<'a> Session<'a> {
         config: &'a Config,
         judge: Judge,
         announcer: Announcer,
+        is_replacement: bool,
     ) -> anyhow::Result<Self> {
         let now = clock::now();
         let start = RunStart {
@@ -128,7 +131,7 @@ impl<'a> Session<'a> {
             pid: std::process::id(),
         };
         let begun = store.begin_run(&start).await?;
-        if let Some(previous) = begun.previous.filter(|previous| !previous.ended_in_order) {
+        if let Some(previous) = begun.previous.filter(|_| !is_replacement) {
             store.record_gap(&previous.gap(now)).await?;
         }
         let counters = Counters::default();

@@ -4,7 +4,7 @@
 //! Refuses: trust in lengths. A frame longer than [`FRAME_MAX`] ends the connection.
 
 use anyhow::{Context, bail, ensure};
-use evidence::PROTOCOL_VERSION;
+use evidence::{PROTOCOL_VERSION, Timestamp};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
@@ -17,8 +17,8 @@ use std::os::unix::net::UnixStream;
 
 /// Longest frame in bytes: a script's head and tail, 6 MiB of arguments and the environment fit well.
 pub(super) const FRAME_MAX: usize = 32 * 1024 * 1024;
-/// Longest reason that goes with a new socket.
-const REASON_MAX: usize = 4096;
+/// Longest message that goes with a new socket.
+const REPLACED_MAX: usize = 4096;
 
 /// The first frame in each direction.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,28 +76,40 @@ pub(super) fn read_frame<T: DeserializeOwned>(stream: &mut impl Read) -> anyhow:
     postcard::from_bytes(&bytes).map(Some).context("decoding a message")
 }
 
-/// Hands `socket` to the process at the other end of `control`, with the reason why it gets a new one.
-pub(super) fn hand_over(control: impl AsFd, socket: impl AsFd, reason: &str) -> anyhow::Result<()> {
+/// Why the sensor gets a new socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Replaced {
+    /// When the detector before ended.
+    pub(super) since: Timestamp,
+    /// How.
+    pub(super) reason: String,
+}
+
+/// Hands `socket` to the process at the other end of `control`. `replaced` is absent for the first one.
+pub(super) fn hand_over(
+    control: impl AsFd,
+    socket: impl AsFd,
+    replaced: Option<&Replaced>,
+) -> anyhow::Result<()> {
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let sockets = [socket.as_fd()];
     ensure!(ancillary.push(SendAncillaryMessage::ScmRights(&sockets)), "no room for a descriptor");
-    let reason = reason.get(..REASON_MAX).unwrap_or(reason);
-    let bytes = [IoSlice::new(if reason.is_empty() { b"-" } else { reason.as_bytes() })];
-    rustix::net::sendmsg(control, &bytes, &mut ancillary, SendFlags::NOSIGNAL)
+    let message = postcard::to_stdvec(&replaced)?;
+    ensure!(message.len() <= REPLACED_MAX, "the reason for a new socket is too long");
+    rustix::net::sendmsg(control, &[IoSlice::new(&message)], &mut ancillary, SendFlags::NOSIGNAL)
         .context("handing a socket to the sensor")?;
     Ok(())
 }
 
 /// Waits for the next socket. `None` where the other end has closed: it is time to stop.
-pub(super) fn take_over(control: impl AsFd) -> anyhow::Result<Option<(OwnedFd, String)>> {
+pub(super) fn take_over(control: impl AsFd) -> anyhow::Result<Option<(OwnedFd, Option<Replaced>)>> {
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut bytes = vec![0; REASON_MAX];
+    let mut bytes = vec![0; REPLACED_MAX];
     let mut slices = [IoSliceMut::new(&mut bytes)];
-    let flags = RecvFlags::CMSG_CLOEXEC;
     let received = loop {
-        match rustix::net::recvmsg(&control, &mut slices, &mut ancillary, flags) {
+        match rustix::net::recvmsg(&control, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
             other => break other.context("waiting for the supervisor")?,
         }
@@ -109,8 +121,9 @@ pub(super) fn take_over(control: impl AsFd) -> anyhow::Result<Option<(OwnedFd, S
         RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
         _ => None,
     });
-    let reason = String::from_utf8_lossy(&bytes[..received.bytes]).trim_matches('-').to_owned();
-    Ok(Some((socket.context("the supervisor sent no socket")?, reason)))
+    let replaced =
+        postcard::from_bytes(&bytes[..received.bytes]).context("decoding the supervisor's message")?;
+    Ok(Some((socket.context("the supervisor sent no socket")?, replaced)))
 }
 
 #[cfg(test)]
@@ -148,10 +161,11 @@ mod tests {
         let (here, there) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
         let (mut kept, given) = UnixStream::pair().unwrap();
-        hand_over(&here, &given, "the detector ended").unwrap();
+        let replaced = Replaced { since: Timestamp(7), reason: "the detector ended".to_owned() };
+        hand_over(&here, &given, Some(&replaced)).unwrap();
         drop(given);
-        let (socket, reason) = take_over(&there).unwrap().unwrap();
-        assert_eq!(reason, "the detector ended");
+        let (socket, heard) = take_over(&there).unwrap().unwrap();
+        assert_eq!(heard, Some(replaced));
         UnixStream::from(socket).write_all(b"x").unwrap();
         let mut byte = [0];
         kept.read_exact(&mut byte).unwrap();

@@ -19,14 +19,17 @@ mod supervisor;
 use crate::cli::{Globals, ProcessArgs, RunArgs};
 use crate::config::Config;
 use evidence::Timestamp;
+use link::Replaced;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub(crate) use children::Role;
+pub(crate) use confine::detector_ids;
 
 /// What the sensor says when its probes are attached.
 const READY: &[u8] = b"watching";
@@ -54,12 +57,11 @@ pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<E
     start_log();
     ignore_signals()?;
     let config = globals.load_config()?;
+    let since = args.gone_since.map(Timestamp);
+    let replaced = since.zip(args.because.clone()).map(|(since, reason)| Replaced { since, reason });
     match args.role {
-        Role::Sensor => {
-            let since = args.gone_since.map(Timestamp);
-            sensor_process::run(&config, since.zip(args.because.clone()))?;
-        }
-        Role::Detector => detector_process::run(&config, globals, args.format)?,
+        Role::Sensor => sensor_process::run(&config, replaced)?,
+        Role::Detector => detector_process::run(&config, globals, args.format, replaced.is_some())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,8 +78,11 @@ fn ignore_signals() -> anyhow::Result<()> {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("URVA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     // A second call, as in tests, keeps the first.
     let _ = log.try_init();
 }

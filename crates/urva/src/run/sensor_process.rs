@@ -8,9 +8,9 @@
 //!             └▶ container? ─▶ runtimes ─▶ outbox      stored ─▶ outbox
 //! ```
 
-use super::link::{self, Stored};
+use super::link::{self, Replaced, Stored};
 use super::naming::Naming;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Resent};
 use crate::clock;
 use crate::config::Config;
 use anyhow::Context;
@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Runs the sensor process until the supervisor closes the control socket, which is standard input.
-/// `restarted` says why and when the sensor process before this one ended.
-pub(super) fn run(config: &Config, restarted: Option<(Timestamp, String)>) -> anyhow::Result<()> {
+/// `replaced` says when and how the sensor process before this one ended.
+pub(super) fn run(config: &Config, replaced: Option<Replaced>) -> anyhow::Result<()> {
     let control: OwnedFd =
         std::io::stdin().as_fd().try_clone_to_owned().context("taking over standard input")?;
     let settings = Settings {
@@ -35,7 +35,7 @@ pub(super) fn run(config: &Config, restarted: Option<(Timestamp, String)>) -> an
     };
     let (sensor, stopper) = Sensor::open(&settings)?;
     let outbox = Arc::new(Outbox::default());
-    if let Some((since, reason)) = restarted {
+    if let Some(Replaced { since, reason }) = replaced {
         outbox.push(Message::Gap(gap(GapKind::SensorRestarted, since, None, reason)));
     }
     let naming = Naming::start(config, Arc::clone(&outbox))?;
@@ -70,19 +70,13 @@ fn serve(
     outbox: &Arc<Outbox>,
 ) -> anyhow::Result<()> {
     let mut writers = Vec::new();
-    let mut ended_at: Option<Timestamp> = None;
-    while let Some((socket, reason)) = link::take_over(control)? {
-        let now = clock::now();
-        let (number, resent) = outbox.reconnect(now);
-        if !reason.is_empty() {
-            let detail = format!(
-                "{reason}; {} messages are judged again, {} were given up",
-                resent.again, resent.given_up
-            );
-            let lost = Some(resent.given_up as u64);
-            outbox.push(Message::Gap(gap(GapKind::DetectorRestarted, ended_at.unwrap_or(now), lost, detail)));
+    while let Some((socket, replaced)) = link::take_over(control)? {
+        let (number, resent) = outbox.reconnect(clock::now());
+        if let Some(Replaced { since, reason }) = replaced {
+            let Resent { again, given_up } = resent;
+            let detail = format!("{reason}; {again} messages are judged again, {given_up} were given up");
+            outbox.push(Message::Gap(gap(GapKind::DetectorRestarted, since, Some(given_up as u64), detail)));
         }
-        ended_at = Some(now);
         writers.push(talk(UnixStream::from(socket), number, outbox, control.try_clone()?)?);
         writers.retain(|writer| !writer.is_finished());
     }

@@ -3,7 +3,7 @@
 //! Owns: the two child processes, the sockets between them, signals.
 //! Refuses: everything else. It reads nothing that a container wrote.
 
-use super::link::hand_over;
+use super::link::{Replaced, hand_over};
 use super::sensor_process::spawn;
 use super::{READY, children};
 use crate::cli::Globals;
@@ -11,7 +11,6 @@ use crate::clock;
 use crate::config::Config;
 use anyhow::{Context, bail};
 use children::{Child, Role};
-use evidence::Timestamp;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -101,19 +100,19 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// Starts both. `restarted` says since when and why the sensor was gone.
+    /// Starts both. `replaced` says how the sensor before ended.
     fn start(
         arguments: &'a children::Arguments,
         events: Sender<Event>,
-        restarted: Option<(Timestamp, String)>,
+        replaced: Option<&Replaced>,
     ) -> anyhow::Result<Self> {
         let (control, sensor_end) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .context("making the sensor's control socket")?;
         let (sensor_socket, detector_socket) = UnixStream::pair().context("making a socket")?;
-        let detector = Child::start(Role::Detector, detector_socket.into(), arguments, None, &events)?;
-        let sensor = Child::start(Role::Sensor, sensor_end, arguments, restarted, &events)?;
-        hand_over(&control, &sensor_socket, "")?;
+        let detector = Child::start(Role::Detector, detector_socket.into(), arguments, replaced, &events)?;
+        let sensor = Child::start(Role::Sensor, sensor_end, arguments, replaced, &events)?;
+        hand_over(&control, &sensor_socket, None)?;
         tell_when_watching(&control, &events)?;
         Ok(Self { arguments, events, sensor, detector, control: Some(control), failures: 0 })
     }
@@ -122,18 +121,24 @@ impl<'a> Pair<'a> {
     fn restart(&mut self, role: Role, status: ExitStatus, happened: &Receiver<Event>) -> anyhow::Result<()> {
         let ran_for = clock::now().since(self.child(role).started_at);
         self.failures = if ran_for >= IS_STABLE_AFTER { 0 } else { self.failures + 1 };
-        let ended_at = clock::now();
+        let since = clock::now();
         let pause = RESTART_AFTER.0 * 2u32.saturating_pow(self.failures.min(16));
         std::thread::sleep(pause.min(RESTART_AFTER.1));
-        let reason = format!("the {role} ended ({status}) and was started again");
+        let replaced =
+            Replaced { since, reason: format!("the {role} ended ({status}) and was started again") };
         match role {
             Role::Detector => {
                 let (sensor_socket, detector_socket) = UnixStream::pair().context("making a socket")?;
-                self.detector =
-                    Child::start(role, detector_socket.into(), self.arguments, None, &self.events)?;
+                self.detector = Child::start(
+                    role,
+                    detector_socket.into(),
+                    self.arguments,
+                    Some(&replaced),
+                    &self.events,
+                )?;
                 match &self.control {
                     // A sensor that is gone as well is noticed by its own end.
-                    Some(control) => hand_over(control, &sensor_socket, &reason).or(Ok(())),
+                    Some(control) => hand_over(control, &sensor_socket, Some(&replaced)).or(Ok(())),
                     None => Ok(()),
                 }
             }
@@ -141,7 +146,7 @@ impl<'a> Pair<'a> {
                 // The detector sees the socket's end, stores what it has, and ends.
                 self.detector.wait(happened, END_WITHIN);
                 let failures = self.failures;
-                *self = Self::start(self.arguments, self.events.clone(), Some((ended_at, reason)))?;
+                *self = Self::start(self.arguments, self.events.clone(), Some(&replaced))?;
                 self.failures = failures;
                 Ok(())
             }
