@@ -14,4 +14,10 @@ fn main() {
         .reference_obj(true)
         .build_and_generate(out.join("exec.skel.rs"))
         .expect("bpf/exec.bpf.c compiles: is clang installed?");
+    SkeletonBuilder::new()
+        .source("bpf/host.bpf.c")
+        .obj(out.join("host.bpf.o"))
+        .clang_args(["-Wall", "-Werror", "-Wno-unused-function", "-mcpu=v3"])
+        .build()
+        .expect("bpf/host.bpf.c compiles");
 }

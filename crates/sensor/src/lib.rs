@@ -8,7 +8,7 @@
 //! attribution to a container by its cgroup. The only crate with `unsafe`.
 //! Refuses: judging. No script text is looked at here beyond copying and hashing it.
 
-mod assemble;
+pub mod assemble;
 mod attribution;
 mod capture;
 pub mod cgroup;
@@ -17,6 +17,7 @@ mod drift;
 mod error;
 mod executable;
 mod file;
+pub mod host;
 pub mod modules;
 mod privileges;
 mod probe;

@@ -25,6 +25,7 @@ Examples:
   urva findings show 3fa9                    all about the finding whose id begins with 3fa9
   urva findings show 3fa9 --format json      the same as Security Command Center JSON
   urva train corpus/ --output my.model       a model of your own
+  urva doctor                                what works on this host, and what does not
   urva config check                          whether the config file is right
 
 Exit codes: 0 clean, 1 malicious found or action refused, 2 error.";
@@ -83,6 +84,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Measure on a corpus what `train` would make of it, without making it
     Eval(EvalArgs),
+    /// Say what works on this host and what does not, and what to do; 2 where urva cannot run
+    Doctor(DoctorArgs),
     /// Check and explain the config
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -142,6 +145,13 @@ pub(crate) enum FindingsCommand {
     List(ListArgs),
     /// Show one finding: what ran, why it is malicious, where, and what to do
     Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

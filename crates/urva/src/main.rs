@@ -7,6 +7,7 @@ mod card;
 mod cli;
 mod clock;
 mod config;
+mod doctor;
 mod findings;
 mod output;
 mod run;
@@ -35,6 +36,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Findings(command) => findings::run(command, globals),
         Command::Train(args) => train::train(args),
         Command::Eval(args) => train::eval(args),
+        Command::Doctor(args) => doctor::run(args, globals),
         Command::Config(command) => config::run(*command, globals),
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "urva", &mut std::io::stdout());
