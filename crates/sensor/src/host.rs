@@ -27,6 +27,9 @@ pub struct ProgramTypeReport {
     pub works: Result<(), String>,
 }
 
+/// What `try_ring_buffer` sends.
+const RECORD: u64 = 0x7572_7661;
+
 type Try = fn(&ProgramMut<'_>) -> Result<Link, libbpf_rs::Error>;
 
 /// Types by name and by program, in the order in which urva depends on them.
@@ -47,33 +50,40 @@ const TYPES: [(&str, &str, Try); 9] = [
 pub fn probe_program_types() -> Vec<ProgramTypeReport> {
     // What libbpf would write to standard error is in the errors too.
     libbpf_rs::set_print(None);
-    let mut reports = vec![ProgramTypeReport { name: "ring buffer", works: send_record() }];
+    let ring = send_record().map_err(|error| in_words(&error)).and_then(|arrived| match arrived {
+        true => Ok(()),
+        false => Err("a record that was sent did not arrive".to_owned()),
+    });
+    let mut reports = vec![ProgramTypeReport { name: "ring buffer", works: ring }];
     for (name, program, attach) in TYPES {
         let works = load(program).and_then(|object| {
             let found = object.progs_mut().find(|found| found.name() == program);
-            attach(&found.ok_or("it is not in the object")?).map(drop).map_err(in_words)
+            attach(&found.ok_or_else(missing)?).map(drop)
         });
-        let works = match name {
-            "lsm" => works.and_then(|()| check_lsm_runs()),
-            _ => works.map_err(|why| explain(name, why)),
-        };
+        let works = works.map_err(|error| explain(name, &error));
+        let works = if name == "lsm" { works.and_then(|()| check_lsm_runs()) } else { works };
         reports.push(ProgramTypeReport { name, works });
     }
     reports
 }
 
 /// Loads one program of the object, and no other.
-fn load(wanted: &str) -> Result<Object, String> {
-    let mut open = ObjectBuilder::default().open_memory(OBJECT).map_err(in_words)?;
+fn load(wanted: &str) -> Result<Object, libbpf_rs::Error> {
+    let mut open = ObjectBuilder::default().open_memory(OBJECT)?;
     for mut program in open.progs_mut() {
         let is_wanted = program.name() == wanted;
         program.set_autoload(is_wanted);
     }
     for mut map in open.maps_mut() {
         // Creating a ring that is not needed takes memory, and fails where only rings are refused.
-        map.set_autocreate(wanted == "try_ring_buffer").map_err(in_words)?;
+        map.set_autocreate(wanted == "try_ring_buffer")?;
     }
-    open.load().map_err(in_words)
+    open.load()
+}
+
+/// A program or map that is not in the object: it was built from other sources than this file.
+fn missing() -> libbpf_rs::Error {
+    io::Error::other("it is not in the object").into()
 }
 
 /// A probe in this very process, at a function that is called nowhere else.
@@ -103,16 +113,16 @@ fn file_offset(address: usize) -> io::Result<usize> {
 }
 
 /// Says what a missing file means, where libbpf says only that one is missing.
-fn explain(name: &str, why: String) -> String {
-    let is_missing = |path: &str| !Path::new(path).exists();
+fn explain(name: &str, error: &libbpf_rs::Error) -> String {
+    let is_missing = |path: &str| error.kind() == libbpf_rs::ErrorKind::NotFound && !Path::new(path).exists();
     match name {
         "tracepoint" if TRACEFS.iter().all(|path| is_missing(path)) => {
-            format!("{why}: tracefs is not mounted at /sys/kernel/tracing")
+            "tracefs is not mounted at /sys/kernel/tracing".to_owned()
         }
         "kprobe" if is_missing("/sys/bus/event_source/devices/kprobe") => {
-            format!("{why}: the kernel is built without kprobes")
+            "the kernel is built without kprobes".to_owned()
         }
-        _ => why,
+        _ => in_words(error),
     }
 }
 
@@ -127,27 +137,28 @@ fn check_lsm_runs() -> Result<(), String> {
     }
 }
 
-/// Sends one record through a ring buffer, by a test run: no hook of the kernel is involved.
-fn send_record() -> Result<(), String> {
+/// Sends one record through a ring buffer, by a test run: no hook of the kernel is involved. Returns whether
+/// it arrived.
+fn send_record() -> Result<bool, libbpf_rs::Error> {
     let object = load("try_ring_buffer")?;
-    let program = object.progs_mut().find(|program| program.name() == "try_ring_buffer");
-    let program = program.ok_or("its program is not in the object")?;
-    let ring = object.maps().find(|map| map.name() == "ring").ok_or("its map is not in the object")?;
-    let mut received = false;
+    let program =
+        object.progs_mut().find(|program| program.name() == "try_ring_buffer").ok_or_else(missing)?;
+    let ring = object.maps().find(|map| map.name() == "ring").ok_or_else(missing)?;
+    let mut arrived = false;
     let mut builder = RingBufferBuilder::new();
-    let record = |record: &[u8]| {
-        received = record == 0x7572_7661_u64.to_ne_bytes();
+    let on_record = |record: &[u8]| {
+        arrived = record == RECORD.to_ne_bytes();
         0
     };
-    builder.add(&ring, record).map_err(in_words)?;
-    let reader = builder.build().map_err(in_words)?;
-    program.test_run(ProgramInput::default()).map_err(in_words)?;
-    reader.poll(Duration::from_millis(100)).map_err(in_words)?;
+    builder.add(&ring, on_record)?;
+    let reader = builder.build()?;
+    program.test_run(ProgramInput::default())?;
+    reader.poll(Duration::from_millis(100))?;
     drop(reader);
-    if received { Ok(()) } else { Err("a record that was sent did not arrive".to_owned()) }
+    Ok(arrived)
 }
 
-fn in_words(error: libbpf_rs::Error) -> String {
+fn in_words(error: &libbpf_rs::Error) -> String {
     format!("{error:#}")
 }
 
