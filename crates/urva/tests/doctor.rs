@@ -1,4 +1,5 @@
 //! `urva doctor`, run as root and as somebody without any right.
+#![allow(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::collections::BTreeMap;
 use std::fs::File;

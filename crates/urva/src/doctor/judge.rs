@@ -98,8 +98,7 @@ fn programs(facts: &Facts) -> impl Iterator<Item = Row> {
     TYPES.iter().map(|known| {
         let name = format!("BPF {}", known.name);
         let report = facts.programs.iter().find(|report| report.name == known.name);
-        let works = report
-            .map_or(Err("not tried"), |report| report.works.as_ref().map(|()| ()).map_err(String::as_str));
+        let works = report.map_or(Err("not tried"), |report| report.works.as_ref().map_err(String::as_str));
         match (works, known.instead) {
             (Ok(()), instead) => {
                 let ring = known.name == "ring buffer";
