@@ -17,7 +17,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 /// After this time a child that was told to end is killed. Together with what comes before it is under a second.
@@ -49,7 +49,10 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
     let mut is_watching = false;
     loop {
         match happened.recv().context("waiting for the processes of urva")? {
-            Event::Stop => return pair.stop(&happened),
+            Event::Stop => {
+                pair.stop();
+                return Ok(());
+            }
             Event::Watching if !is_watching => {
                 is_watching = true;
                 super::greet_user(config, globals, clock::now().since(started_at));
@@ -58,12 +61,18 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
             // A child that was replaced already.
             Event::Ended(role, pid, _) if pair.child(role).pid != pid => {}
             Event::Ended(role, _, status) if !is_watching && cannot_start(status) => {
-                pair.stop(&happened)?;
+                pair.stop();
                 bail!("the {role} cannot work: its message stands above");
             }
             Event::Ended(role, _, status) => {
                 tracing::error!("the {role} ended unexpectedly ({status}): starting it again");
-                pair.restart(role, status, &happened)?;
+                let since = clock::now();
+                if is_told_to_stop(&happened, pair.pause(role)) {
+                    pair.stop();
+                    return Ok(());
+                }
+                let reason = format!("the {role} ended ({status}) and was started again");
+                pair.restart(role, &Replaced { since, reason })?;
             }
         }
     }
@@ -72,6 +81,20 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
 /// A child that says by its exit code that it cannot work, and never could, will not be able to the next time.
 fn cannot_start(status: ExitStatus) -> bool {
     status.code() == Some(i32::from(crate::cli::ERROR))
+}
+
+/// Lets the time pass, unless a signal comes first.
+fn is_told_to_stop(happened: &Receiver<Event>, pause: Duration) -> bool {
+    let since = clock::now();
+    loop {
+        let left = pause.saturating_sub(clock::now().since(since));
+        match happened.recv_timeout(left) {
+            Ok(Event::Stop) => return true,
+            // The other child ended too: it is found dead when this one is back.
+            Ok(Event::Watching | Event::Ended(..)) if !left.is_zero() => {}
+            _ => return false,
+        }
+    }
 }
 
 fn listen_to_signals(events: &Sender<Event>) -> anyhow::Result<()> {
@@ -94,8 +117,8 @@ struct Pair<'a> {
     events: Sender<Event>,
     sensor: Child,
     detector: Child,
-    /// Closing it tells the sensor to stop.
-    control: Option<OwnedFd>,
+    /// Shutting it down tells the sensor to stop.
+    control: OwnedFd,
     failures: u32,
 }
 
@@ -114,52 +137,45 @@ impl<'a> Pair<'a> {
         let sensor = Child::start(Role::Sensor, sensor_end, arguments, replaced, &events)?;
         hand_over(&control, &sensor_socket, None)?;
         tell_when_watching(&control, &events)?;
-        Ok(Self { arguments, events, sensor, detector, control: Some(control), failures: 0 })
+        Ok(Self { arguments, events, sensor, detector, control, failures: 0 })
+    }
+
+    /// How long to wait before a child is started again: longer each time that it ended soon.
+    fn pause(&mut self, role: Role) -> Duration {
+        let ran_for = clock::now().since(self.child(role).started_at);
+        self.failures = if ran_for >= IS_STABLE_AFTER { 0 } else { self.failures + 1 };
+        RESTART_AFTER.1.min(RESTART_AFTER.0 * 2u32.saturating_pow(self.failures.min(16)))
     }
 
     /// Starts again what ended.
-    fn restart(&mut self, role: Role, status: ExitStatus, happened: &Receiver<Event>) -> anyhow::Result<()> {
-        let ran_for = clock::now().since(self.child(role).started_at);
-        self.failures = if ran_for >= IS_STABLE_AFTER { 0 } else { self.failures + 1 };
-        let since = clock::now();
-        let pause = RESTART_AFTER.0 * 2u32.saturating_pow(self.failures.min(16));
-        std::thread::sleep(pause.min(RESTART_AFTER.1));
-        let replaced =
-            Replaced { since, reason: format!("the {role} ended ({status}) and was started again") };
-        match role {
-            Role::Detector => {
-                let (sensor_socket, detector_socket) = UnixStream::pair().context("making a socket")?;
-                self.detector = Child::start(
-                    role,
-                    detector_socket.into(),
-                    self.arguments,
-                    Some(&replaced),
-                    &self.events,
-                )?;
-                match &self.control {
-                    // A sensor that is gone as well is noticed by its own end.
-                    Some(control) => hand_over(control, &sensor_socket, Some(&replaced)).or(Ok(())),
-                    None => Ok(()),
-                }
-            }
-            Role::Sensor => {
-                // The detector sees the socket's end, stores what it has, and ends.
-                self.detector.wait(happened, END_WITHIN);
-                let failures = self.failures;
-                *self = Self::start(self.arguments, self.events.clone(), Some(&replaced))?;
-                self.failures = failures;
-                Ok(())
-            }
+    fn restart(&mut self, role: Role, replaced: &Replaced) -> anyhow::Result<()> {
+        if role == Role::Detector && !self.sensor.has_ended() {
+            return self.restart_detector(replaced);
         }
+        // The detector sees the socket's end, stores what it has, and ends.
+        self.detector.wait(END_WITHIN);
+        let failures = self.failures;
+        *self = Self::start(self.arguments, self.events.clone(), Some(replaced))?;
+        self.failures = failures;
+        Ok(())
+    }
+
+    fn restart_detector(&mut self, replaced: &Replaced) -> anyhow::Result<()> {
+        let (sensor_socket, detector_socket) = UnixStream::pair().context("making a socket")?;
+        let socket = detector_socket.into();
+        self.detector = Child::start(Role::Detector, socket, self.arguments, Some(replaced), &self.events)?;
+        // A sensor that has ended meanwhile tells so by its own end.
+        let _ = hand_over(&self.control, &sensor_socket, Some(replaced));
+        Ok(())
     }
 
     /// Ends both, the sensor first, so that everything it has seen is stored.
-    fn stop(&mut self, happened: &Receiver<Event>) -> anyhow::Result<()> {
-        self.control = None;
+    fn stop(&mut self) {
         let told_at = clock::now();
-        self.sensor.wait(happened, END_WITHIN);
-        self.detector.wait(happened, END_WITHIN.saturating_sub(clock::now().since(told_at)));
-        Ok(())
+        // A sensor that has ended hears nothing.
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
+        self.sensor.wait(END_WITHIN);
+        self.detector.wait(END_WITHIN.saturating_sub(clock::now().since(told_at)));
     }
 
     fn child(&self, role: Role) -> &Child {
@@ -190,18 +206,14 @@ fn tell_when_watching(control: &OwnedFd, events: &Sender<Event>) -> anyhow::Resu
 
 impl Child {
     /// Waits until the child has ended; kills it when the time is over.
-    fn wait(&mut self, happened: &Receiver<Event>, limit: Duration) {
-        let until = clock::now();
+    fn wait(&self, limit: Duration) {
+        let since = clock::now();
         while !self.has_ended() {
-            let left = limit.saturating_sub(clock::now().since(until));
-            match happened.recv_timeout(left.min(Duration::from_millis(5)).max(Duration::from_millis(1))) {
-                Ok(_) | Err(RecvTimeoutError::Timeout) if left.is_zero() => {
-                    tracing::error!("the {} did not end in time and is killed", self.role);
-                    self.kill();
-                }
-                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            if clock::now().since(since) >= limit {
+                tracing::error!("the {} did not end in time and is killed", self.role);
+                return self.kill();
             }
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }
