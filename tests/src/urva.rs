@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(20);
 /// How long a start may take here. It takes far less; processors that are busy with other tests get some grace.
@@ -107,9 +107,10 @@ impl Site {
 
     /// Starts `urva run` and waits until it watches. The answer is an error with what it printed where it ends first.
     pub fn start(self: &Arc<Self>) -> Result<Urva> {
-        let mut urva = self.launch(&["--format=json"])?;
         let greetings = self.greetings();
-        for _ in 0..START_WITHIN.as_millis() / POLL.as_millis() {
+        let mut urva = self.launch(&["--format=json"])?;
+        let patience = Patience::of(START_WITHIN);
+        while !patience.is_over() {
             if self.greetings() > greetings {
                 return Ok(urva);
             }
@@ -198,37 +199,36 @@ impl Urva {
         limit: Duration,
         is_wanted: impl Fn(&Found) -> bool,
     ) -> Result<Found> {
-        let mut found = Vec::new();
-        // Each question takes longer than the pause, so this is the limit or more.
-        for _ in 0..=limit.as_millis() / POLL.as_millis() {
-            found = self.site.findings(container)?;
+        let patience = Patience::of(limit);
+        loop {
+            let is_over = patience.is_over();
+            let found = self.site.findings(container)?;
             if let Some(wanted) = found.iter().find(|found| is_wanted(found)) {
                 return Ok(wanted.clone());
             }
+            if is_over {
+                bail!("no such finding within {limit:?}; these are there: {found:#?}\n{}", self.site.log());
+            }
             thread::sleep(POLL);
         }
-        bail!("no such finding within {limit:?}; these are there: {found:#?}\n{}", self.site.log())
     }
 
-    /// Waits until the container has this many findings or more, and returns them all.
+    /// Waits until the container has this many findings or more, and returns them all; those that there are
+    /// when the time is over.
     pub fn wait_for_findings(&self, container: &str, count: usize, limit: Duration) -> Result<Vec<Found>> {
-        for _ in 0..=limit.as_millis() / POLL.as_millis() {
+        let patience = Patience::of(limit);
+        loop {
+            let is_over = patience.is_over();
             let found = self.site.findings(container)?;
-            if found.len() >= count {
+            if found.len() >= count || is_over {
                 return Ok(found);
             }
             thread::sleep(POLL);
         }
-        self.site.findings(container)
     }
 
     /// Ends it in order. It must do so within a second, with exit code 0.
     pub fn stop(mut self) -> Result<()> {
-        self.terminate()
-    }
-
-    /// As [`Self::stop`], for one that is held by others as well.
-    fn terminate(&mut self) -> Result<()> {
         kill(self.pid(), Signal::TERM);
         let status = self.wait(STOP_WITHIN).context("after SIGTERM")?;
         ensure!(status.success(), "urva run ended with {status}: {}", self.site.log());
@@ -243,12 +243,16 @@ impl Urva {
     }
 
     fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
-        let step = Duration::from_millis(5);
-        for _ in 0..=limit.as_millis() / step.as_millis() {
+        let patience = Patience::of(limit);
+        loop {
+            let is_over = patience.is_over();
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
-            thread::sleep(step);
+            if is_over {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
         }
         bail!("urva still runs after {limit:?}: {}", self.site.log())
     }
@@ -309,6 +313,23 @@ impl Found {
     /// How many executions it stands for.
     pub fn count(&self) -> String {
         self.property("Execution_Count")
+    }
+}
+
+/// A stretch of time that a test is willing to wait.
+struct Patience {
+    from: Instant,
+    limit: Duration,
+}
+
+impl Patience {
+    #[allow(clippy::disallowed_methods, reason = "a test waits in real time")]
+    fn of(limit: Duration) -> Self {
+        Self { from: Instant::now(), limit }
+    }
+
+    fn is_over(&self) -> bool {
+        self.from.elapsed() >= self.limit
     }
 }
 
