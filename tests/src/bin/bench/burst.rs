@@ -39,8 +39,9 @@ fn judge(record: &Record, scripts: Done, others: Done, container: &str) -> [Row;
         && counters.judged >= scripts.count
         && found * 2 == scripts.count;
     let measured = format!(
-        "{} executed, {} judged, {found} of {} malicious found",
+        "{} executed; {} captured, {} judged; {found} of {} malicious found",
         scripts.count,
+        counters.captured,
         counters.judged,
         scripts.count / 2
     );

@@ -45,7 +45,7 @@ pub(crate) fn measure(program: &Program, load: &Load, time: Duration, rounds: us
     for round in 0..rounds {
         // Each takes each place, so that a machine that gets slower or faster does not favour one.
         let mut order = [Beside::Nothing, Beside::Sleeper, Beside::Urva];
-        order.rotate_left(round % order.len());
+        order.rotate_left(round % 3);
         let mut rates = vec![[0.0; 3]; loops.len()];
         for beside in order {
             let running = Running::start(beside, program)?;
