@@ -60,7 +60,7 @@ pub(crate) fn take(exec: &Exec, catalogue: &Catalogue, settings: &CaptureSetting
         return None;
     }
     let place = Place { exec, container: container.as_ref(), settings };
-    let run = place.what_runs(catalogue.look_up(exec))?;
+    let run = place.what_runs(catalogue.look_up(exec, || place.roots().map(|(root, _)| root)))?;
     let line = command_line::read(run.known.family, &run.arguments);
     let interpreter = Interpreter { family: run.known.family };
     let Text { mut script, notes, to_hash } = place.text(&line, interpreter)?;
@@ -192,8 +192,9 @@ impl<'a> Place<'a> {
 
     /// The first of these paths that is a readable file.
     fn file(&self, kind: ScriptKind, paths: &[Vec<u8>], none: NotCaptured) -> Text {
-        let mut failure = none;
+        let mut failure = NotCaptured::ProcessGone;
         for (root, is_own) in self.roots() {
+            failure = none.clone();
             for path in paths {
                 match root.open(path) {
                     Ok(file) => return self.read(kind, path, &root, is_own, file),
@@ -201,9 +202,12 @@ impl<'a> Place<'a> {
                     Err(other) => failure = other,
                 }
             }
-            return not_captured(kind, kind_path(kind, paths), failure);
+            // Where the process ended meanwhile, another one of its container may still show the file.
+            if failure != NotCaptured::ProcessGone {
+                break;
+            }
         }
-        not_captured(kind, kind_path(kind, paths), NotCaptured::ProcessGone)
+        not_captured(kind, kind_path(kind, paths), failure)
     }
 
     fn read(&self, kind: ScriptKind, path: &[u8], root: &Root, is_own: bool, file: OpenFile) -> Text {

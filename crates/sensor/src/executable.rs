@@ -57,13 +57,14 @@ impl Catalogue {
         Self { probe, known: Mutex::new(HashMap::new()) }
     }
 
-    /// What the executable of this exec is.
-    pub(crate) fn look_up(&self, exec: &Exec) -> Kind {
+    /// What the executable of this exec is. Where the process has ended, the file is looked for below `roots`: its own
+    /// and those of other processes of its container.
+    pub(crate) fn look_up<R: Iterator<Item = Root>>(&self, exec: &Exec, roots: impl FnOnce() -> R) -> Kind {
         let key = Key::of(exec);
         let remembered = self.lock().get(&key).copied();
         let kind = match remembered {
             Some(kind) => kind,
-            None => match open(exec) {
+            None => match open(exec, roots) {
                 Some(file) => self.remember(key, look_at(&exec.executable, &file)),
                 None => return by_name_alone(exec),
             },
@@ -104,13 +105,13 @@ impl Key {
 }
 
 /// The very file that runs, or the one of that name in the container where the process has ended.
-fn open(exec: &Exec) -> Option<File> {
+fn open<R: Iterator<Item = Root>>(exec: &Exec, roots: impl FnOnce() -> R) -> Option<File> {
     let pid = exec.header.pid;
     // The link leads to what the process executes now: after a further exec that is another file.
     let running = File::open(format!("/proc/{pid}/exe")).ok().filter(|file| is_it(file, exec));
     running.or_else(|| {
-        let file = Root::of(pid, exec.header.pid_in_container)?.open(&exec.executable).ok()?.file;
-        is_it(&file, exec).then_some(file)
+        let mut files = roots().filter_map(|root| Some(root.open(&exec.executable).ok()?.file));
+        files.find(|file| is_it(file, exec))
     })
 }
 

@@ -160,11 +160,9 @@ impl Intake {
         self.undecodable.fetch_add(assembler.take_given_up(), Ordering::Relaxed);
         let Some(exec) = exec else { return };
         let sender = self.execs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match sender.as_ref().map(|sender| sender.try_send(exec)) {
-            Some(Err(TrySendError::Full(_))) => {
-                self.queue_full.fetch_add(1, Ordering::Relaxed);
-            }
-            Some(Ok(()) | Err(TrySendError::Disconnected(_))) | None => {}
+        let Some(sender) = sender.as_ref() else { return };
+        if let Err(TrySendError::Full(_)) = sender.try_send(exec) {
+            self.queue_full.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -1,5 +1,7 @@
 //! `bpf/event.h` as a C compiler lays it out, against the Rust types that were generated from the BPF object.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it misses by ending")]
+
 use sensor::wire::{ExecHeader, StringsHeader, value};
 use std::fmt::Write;
 use std::path::Path;

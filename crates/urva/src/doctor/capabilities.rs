@@ -3,14 +3,14 @@
 use rustix::thread::CapabilitySet;
 
 /// One capability.
-pub(super) struct Capability {
-    pub(super) set: CapabilitySet,
-    pub(super) name: &'static str,
+pub(crate) struct Capability {
+    pub(crate) set: CapabilitySet,
+    pub(crate) name: &'static str,
     /// Completes "urva needs it to …".
-    pub(super) purpose: &'static str,
+    pub(crate) purpose: &'static str,
 }
 
-pub(super) const NEEDED: [Capability; 9] = [
+pub(crate) const NEEDED: [Capability; 9] = [
     needed(CapabilitySet::BPF, "CAP_BPF", "load BPF programs"),
     needed(CapabilitySet::PERFMON, "CAP_PERFMON", "attach BPF programs"),
     needed(CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE", "see the files of processes in containers"),

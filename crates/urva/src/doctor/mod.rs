@@ -3,7 +3,7 @@
 //! Three steps, apart so that the middle one can be tested with any host: [`facts`] looks at the host and changes
 //! nothing, [`judge`] makes a row of each thing that urva needs or can use, and [`page`] writes the rows.
 
-mod capabilities;
+pub(crate) mod capabilities;
 mod facts;
 mod judge;
 mod page;

@@ -3,29 +3,21 @@
 use super::confine;
 use super::judge::Judge;
 use crate::config::Config;
+use crate::doctor::capabilities::NEEDED;
 use anyhow::{Context, ensure};
 use rustix::fs::{Mode, chmod, chown};
 use rustix::process::{Gid, Uid};
-use rustix::thread::{CapabilitySet, capabilities};
+use rustix::thread::capabilities;
 use std::fs::{DirBuilder, read_dir};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use store::StateLock;
 
-/// What `urva run` needs until its halves have given up what each does not need.
-const NEEDED: [(CapabilitySet, &str); 5] = [
-    (CapabilitySet::BPF, "CAP_BPF"),
-    (CapabilitySet::PERFMON, "CAP_PERFMON"),
-    (CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE"),
-    (CapabilitySet::SETUID, "CAP_SETUID"),
-    (CapabilitySet::SETGID, "CAP_SETGID"),
-];
-
 /// Whether this process may do what a sensor has to.
 pub(super) fn check_privileges() -> anyhow::Result<()> {
     let held = capabilities(None).context("reading capabilities")?.effective;
-    let missing: Vec<&str> =
-        NEEDED.iter().filter(|(capability, _)| !held.contains(*capability)).map(|(_, name)| *name).collect();
+    let missing = NEEDED.iter().filter(|needed| !held.contains(needed.set)).map(|needed| needed.name);
+    let missing: Vec<&str> = missing.collect();
     let user = rustix::process::geteuid();
     ensure!(
         missing.is_empty(),
