@@ -126,7 +126,7 @@ fn read<T: Copy + Plain>(record: &[u8]) -> Result<T, WireError> {
 }
 
 /// Structures of integers only, for which any bytes are a value.
-trait Plain {}
+pub(crate) trait Plain {}
 impl Plain for ExecHeader {}
 impl Plain for StringsHeader {}
 
