@@ -52,10 +52,11 @@ fn take_in(sensor: &Sensor, naming: &Naming, outbox: &Outbox) {
         match seen {
             Seen::Gap(gap) => outbox.push(Message::Gap(gap)),
             Seen::Captured(mut capture) => {
-                let asked = naming.name(&mut capture);
+                naming.name(&mut capture);
+                let container = capture.container.clone();
                 outbox.push(Message::Capture(capture));
-                // Only now, so that the answer cannot overtake the capture.
-                asked.send();
+                // Only now, so that an answer that follows cannot overtake the capture.
+                naming.follow_up(container, outbox);
             }
         }
     }
