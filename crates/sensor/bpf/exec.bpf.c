@@ -17,7 +17,7 @@
 #include <bpf/bpf_tracing.h>
 #include "path.h"
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";
 
 /* Set by user space before loading. */
 const volatile __u32 host_mount_namespace = 0;

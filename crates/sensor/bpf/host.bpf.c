@@ -8,7 +8,7 @@
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);

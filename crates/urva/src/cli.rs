@@ -8,6 +8,9 @@ use clap_complete::Shell;
 use evidence::{Category, FindingId};
 use std::path::PathBuf;
 
+/// The database's name in the state folder.
+pub(crate) const DATABASE: &str = "urva.db";
+
 /// Exit code where the command could not be carried out.
 pub(crate) const ERROR: u8 = 2;
 
@@ -66,7 +69,7 @@ impl Globals {
 
     /// The database in the state folder.
     pub(crate) fn database(&self) -> PathBuf {
-        self.state.join("urva.db")
+        self.state.join(DATABASE)
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) fn gather(globals: &Globals) -> anyhow::Result<Facts> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let detector_user = detector_ids(config.detector.user.as_deref()).map_err(|error| format!("{error:#}"));
     let database = globals.database();
-    let state_of = state::gather(&globals.state, &database, detector_user.as_ref().ok().copied());
+    let state_of = state::gather(&globals.state, &database);
     Ok(Facts {
         config: loaded.map(|_| config_in_words(globals)),
         release: rustix::system::uname().release().to_string_lossy().into_owned(),

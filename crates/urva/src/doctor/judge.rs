@@ -236,14 +236,6 @@ fn runtimes(reports: &[SourceReport], user: u32) -> Vec<Row> {
 
 fn state(found: &StateFacts, facts: &Facts) -> Vec<Row> {
     let mut rows = vec![folder(found, facts.user)];
-    if let Some((barrier, mode)) = &found.barrier {
-        let found = format!("the detector's user may not pass {barrier} (mode {mode:04o})");
-        rows.push(fails(
-            "way to the state folder",
-            found,
-            "`chmod o+x` it, or name another state folder with --state",
-        ));
-    }
     rows.extend(found.free.map(free));
     rows.push(running(&found.running));
     rows.push(database(&found.database));

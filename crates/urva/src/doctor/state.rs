@@ -30,8 +30,6 @@ pub(super) struct StateFacts {
     pub(super) folder: Folder,
     /// Bytes that are free where the folder is or would be.
     pub(super) free: Option<u64>,
-    /// A folder above that the detector's user may not pass, and its mode.
-    pub(super) barrier: Option<(String, u32)>,
     pub(super) running: Running,
     pub(super) database: Database,
 }
@@ -69,15 +67,14 @@ pub(super) enum Database {
     Hidden(String),
 }
 
-/// Looks at the folder, and at its database. `detector` is the user and group that will own both.
-pub(super) async fn gather(folder: &Path, database: &Path, detector: Option<(u32, u32)>) -> StateFacts {
+/// Looks at the folder, and at its database.
+pub(super) async fn gather(folder: &Path, database: &Path) -> StateFacts {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let running = running(&folder.join("urva.lock"));
     let above = existing(&folder);
     StateFacts {
         path: shown(&folder),
         free: statvfs(above).ok().map(|found| found.f_bavail.saturating_mul(found.f_frsize)),
-        barrier: detector.and_then(|ids| barrier(&folder, ids)),
         database: examine(database, &running).await,
         running,
         folder: look_at(&folder, above),
@@ -106,21 +103,6 @@ fn look_at(folder: &Path, above: &Path) -> Folder {
         }
         Err(error) => Folder::Unusable(error.to_string()),
     }
-}
-
-/// The first folder above that a user may not pass. Access control lists are not looked at.
-fn barrier(folder: &Path, (uid, gid): (u32, u32)) -> Option<(String, u32)> {
-    let above: Vec<&Path> = folder.ancestors().skip(1).collect();
-    above.into_iter().rev().find_map(|path| {
-        let metadata = fs::metadata(path).ok()?;
-        let mode = metadata.mode() & 0o7777;
-        let shift = match (metadata.uid() == uid, metadata.gid() == gid) {
-            (true, _) => 6,
-            (false, true) => 3,
-            (false, false) => 0,
-        };
-        (mode >> shift & 1 == 0).then(|| (shown(path), mode))
-    })
 }
 
 /// Whether somebody holds the lock. A shared lock is taken for the moment of asking, on a file opened for reading.

@@ -1,3 +1,5 @@
+//! Facts in, rows out: what `urva doctor` makes of each host that it may meet.
+
 use super::facts::{Cgroups, Clock, Facts, Namespaces, cgroup_mounts};
 use super::state::{self, Database, Folder, Running, SCHEMA_VERSION, StateFacts, read_header};
 use super::{Row, State, judge, page, programs};
@@ -39,7 +41,6 @@ fn healthy() -> Facts {
             path: "/var/lib/urva".to_owned(),
             folder: Folder::There { owner: 61_470, mode: 0o700, writable: Ok(()) },
             free: Some(1 << 30),
-            barrier: None,
             running: Running::No,
             database: Database::Version(SCHEMA_VERSION),
         },
@@ -208,7 +209,6 @@ fn state_folders() {
     check(|facts| facts.state.folder = missing(Ok(())), &[]);
     check(|facts| facts.state.folder = missing(Err("Read-only file system".to_owned())), &["!state folder"]);
     check(|facts| facts.state.folder = Folder::Unusable("it is not a folder".to_owned()), &["!state folder"]);
-    check(|facts| facts.state.barrier = Some(("/root".to_owned(), 0o700)), &["!way to the state folder"]);
     check(|facts| facts.state.free = Some(10 << 20), &["!free space"]);
     check(|facts| facts.state.free = None, &[]);
     check(|facts| facts.state.running = Running::Yes(Some(12)), &[]);
@@ -279,7 +279,7 @@ async fn a_database_of_the_store_is_recognised() {
 async fn a_folder_is_looked_at_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("a/state");
-    let look = async |path: PathBuf| state::gather(&path, &path.join("urva.db"), None).await;
+    let look = async |path: PathBuf| state::gather(&path, &path.join("urva.db")).await;
 
     let found = look(state.clone()).await;
     assert!(matches!(found.folder, Folder::Missing { writable: Ok(()), .. }), "{found:?}");
@@ -302,18 +302,4 @@ async fn a_folder_is_looked_at_and_left_as_it_is() {
 
     let found = look(state.join("urva.db")).await;
     assert!(matches!(found.folder, Folder::Unusable(_)), "{found:?}");
-}
-
-#[tokio::test]
-async fn the_detector_must_be_able_to_pass() {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().unwrap();
-    let closed = folder.path().canonicalize().unwrap();
-    let state = closed.join("state");
-    let look = async |mode: u32| {
-        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(mode)).unwrap();
-        state::gather(&state, &state.join("urva.db"), Some((61_470, 61_470))).await.barrier
-    };
-    assert_eq!(look(0o700).await, Some((closed.display().to_string(), 0o700)));
-    assert_eq!(look(0o711).await, None);
 }

@@ -1,6 +1,7 @@
 //! Takes from the detector process everything that it does not need: it is the one that reads what attackers wrote.
 //!
-//! Owns: giving up root, capabilities, the file system (Landlock) and system calls (seccomp), in this order.
+//! Owns: giving up the file system (chroot), root, capabilities, files (Landlock) and system calls (seccomp), in this
+//! order.
 //! Guarantee: after [`confine`] the process and all threads that it starts can read and write the state folder,
 //! talk over the sockets that they already have, and nothing else. Call it while there is one thread.
 //! Where the kernel lacks Landlock, that layer is left out, and [`Confinement`] says so.
@@ -44,11 +45,14 @@ pub(crate) fn detector_ids(configured: Option<&str>) -> anyhow::Result<(u32, u32
     Ok(ids)
 }
 
-/// Confines this process; see the module.
+/// Confines this process; see the module. Afterwards the state folder is `/`, which it is also where a folder above it
+/// is closed to the detector's user.
 pub(super) fn confine((uid, gid): (u32, u32), state: &Path) -> anyhow::Result<Confinement> {
+    let entered = rustix::process::chroot(state).and_then(|()| rustix::process::chdir("/"));
+    entered.with_context(|| format!("making the state folder {} the root", state.display()))?;
     become_user(uid, gid)?;
     drop_capabilities()?;
-    let landlock = restrict_files(state)?;
+    let landlock = restrict_files(Path::new("/"))?;
     restrict_system_calls()?;
     Ok(Confinement { landlock })
 }
@@ -85,8 +89,6 @@ fn restrict_files(state: &Path) -> anyhow::Result<bool> {
         .scope(Scope::from_all(abi))?
         .create()?
         .add_rules(path_beneath_rules([state], AccessFs::from_all(abi) & !AccessFs::Execute))?
-        // SQLite seeds its random numbers from it.
-        .add_rules(path_beneath_rules(["/dev/urandom"], AccessFs::ReadFile))?
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }

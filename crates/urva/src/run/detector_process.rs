@@ -11,14 +11,15 @@ use super::confine;
 use super::judge::Judge;
 use super::link::{self, Stored};
 use super::sensor_process::spawn;
-use crate::cli::{Globals, RunFormat};
+use crate::cli::{DATABASE, Globals, RunFormat};
 use crate::clock;
 use crate::config::Config;
 use anyhow::Context;
 use evidence::{Container, Finding, Gap, Message, Numbered, Timestamp};
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 use store::{Counters, RunId, RunStart, Store};
@@ -54,7 +55,8 @@ pub(super) fn run(
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
-        let store = Store::open(globals.database()).await?;
+        let store = Store::open(Path::new("/").join(DATABASE)).await;
+        let store = store.with_context(|| format!("the state folder {}", globals.state.display()))?;
         let session = Session::begin(store, config, judge, announcer, is_replacement).await?;
         serve(UnixStream::from(socket), session).await
     })
@@ -63,7 +65,8 @@ pub(super) fn run(
 async fn serve(mut socket: UnixStream, mut session: Session<'_>) -> anyhow::Result<()> {
     link::greet(&mut socket)?;
     let (sender, messages) = sync_channel(WAITING_MAX);
-    let mut incoming = socket.try_clone()?;
+    // A frame's length and the frame itself are then one read.
+    let mut incoming = BufReader::with_capacity(link::FRAME_USUAL, socket.try_clone()?);
     spawn("urva-incoming", move || {
         loop {
             match link::read_frame::<Numbered>(&mut incoming) {

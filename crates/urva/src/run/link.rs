@@ -17,6 +17,8 @@ use std::os::unix::net::UnixStream;
 
 /// Longest frame in bytes: a script's head and tail, 6 MiB of arguments and the environment fit well.
 pub(super) const FRAME_MAX: usize = 32 * 1024 * 1024;
+/// Most frames are shorter. A length is believed so far that this much memory is taken before the bytes are there.
+pub(super) const FRAME_USUAL: usize = 64 * 1024;
 /// Longest message that goes with a new socket.
 const REPLACED_MAX: usize = 4096;
 
@@ -70,7 +72,8 @@ pub(super) fn read_frame<T: DeserializeOwned>(stream: &mut impl Read) -> anyhow:
     }
     let length = u32::from_le_bytes(length) as usize;
     ensure!(length <= FRAME_MAX, "a message of {length} bytes is longer than the {FRAME_MAX} allowed");
-    let mut bytes = Vec::new();
+    // A vector that starts empty would grow by many small reads.
+    let mut bytes = Vec::with_capacity(length.min(FRAME_USUAL));
     stream.take(length as u64).read_to_end(&mut bytes).context("reading from the other process")?;
     ensure!(bytes.len() == length, "the other process ended in the middle of a message");
     postcard::from_bytes(&bytes).map(Some).context("decoding a message")
