@@ -39,6 +39,13 @@ pub(crate) fn description() -> Result<String> {
     ))
 }
 
+/// How many threads ran or wanted to, over the last minute.
+pub(crate) fn load_average() -> Result<f64> {
+    let text = fs::read_to_string("/proc/loadavg").context("read /proc/loadavg")?;
+    let first = text.split(' ').next().and_then(|number| number.parse().ok());
+    first.with_context(|| format!("/proc/loadavg holds no number: {text}"))
+}
+
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

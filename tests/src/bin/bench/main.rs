@@ -20,12 +20,18 @@ use figures::{Row, table};
 use load::Load;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 use urva::Program;
 
 /// The lines between which the table stands in the document.
 const BEGIN: &str = "<!-- figures: written by scripts/bench -->";
 const END: &str = "<!-- end of figures -->";
+
+/// The load average up to which a machine counts as quiet.
+const QUIET: f64 = 0.5;
+/// How long to wait until it is: a build has just ended as a rule, and the average forgets it slowly.
+const CALM_WITHIN: Duration = Duration::from_secs(240);
 
 /// Measures urva's speed and cost.
 #[derive(Debug, Parser)]
@@ -72,6 +78,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     ensure!(rustix::process::geteuid().is_root(), "watching a host needs root: run `sudo make bench`");
     let scale = Scale::of(arguments.quick);
+    let busy = wait_for_quiet(if arguments.quick { Duration::ZERO } else { CALM_WITHIN })?;
     // On the disk of the checkout: a folder for what is temporary may be in memory.
     let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(target()?)?;
     let program = Program { path: fs::canonicalize(&arguments.urva)?, scratch: scratch.path().to_owned() };
@@ -87,9 +94,28 @@ fn main() -> Result<()> {
             );
         }
     }
-    let report = report(&rows, &program, arguments.quick)?;
+    let report = report(&rows, &program, arguments.quick, busy)?;
     println!("{report}");
     arguments.markdown.map_or(Ok(()), |document| write_into(&document, &report))
+}
+
+/// Returns the load average, once it is low or the time is over.
+fn wait_for_quiet(limit: Duration) -> Result<f64> {
+    let began = machine::uptime();
+    loop {
+        let busy = machine::load_average()?;
+        if busy <= QUIET {
+            return Ok(busy);
+        }
+        if machine::uptime() - began >= limit {
+            eprintln!(
+                "bench: this machine is busy (load average {busy}): the figures will be worse than urva is"
+            );
+            return Ok(busy);
+        }
+        eprintln!("bench: waiting for the machine to become quiet (load average {busy})");
+        thread::sleep(Duration::from_secs(10));
+    }
 }
 
 fn measure(part: Part, scale: &Scale, program: &Program, load: &Load) -> Result<Vec<Row>> {
@@ -130,12 +156,12 @@ fn open_to_all(folder: &Path) -> Result<()> {
 }
 
 /// The table, below what it was measured on.
-fn report(rows: &[Row], program: &Program, quick: bool) -> Result<String> {
+fn report(rows: &[Row], program: &Program, quick: bool, busy: f64) -> Result<String> {
     let now = machine::now().to_string();
     let day = now.split('T').next().unwrap_or_default();
     let trial = if quick { ", a short trial run that is not to be quoted" } else { "" };
     let (version, machine) = (program.version()?, machine::description()?);
-    Ok(format!("{version} on {machine}; {day}{trial}.\n\n{}", table(rows)))
+    Ok(format!("{version} on {machine}; load average before {busy}; {day}{trial}.\n\n{}", table(rows)))
 }
 
 /// Replaces what stands between the marks.
