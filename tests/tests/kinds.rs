@@ -110,6 +110,9 @@ const WAYS: &[Way] = &[
     Way { binary: "/opt/bin/copied", ..file("copied", Python, &["/opt/bin/copied", "/opt/CASE.py"]) },
     Way { binary: "/opt/bin/renamed", ..inline("renamed", Python, &["/opt/bin/renamed", "-c", "TEXT"]) },
     Way { binary: "/opt/bin/linked", ..inline("linked", Python, &["/opt/bin/linked", "-c", "TEXT"]) },
+    // File systems of other kinds keep a file's times in other ways.
+    Way { binary: "/memory/copied", ..inline("in_memory", Python, &["/memory/copied", "-c", "TEXT"]) },
+    Way { binary: "/data/copied", ..file("on_volume", Python, &["/data/copied", "/opt/CASE.py"]) },
     file("descriptor", Python, &["sh", "-c", "exec python3 /dev/fd/7 7</opt/CASE.py"]),
     file("bash", Shell, &["bash", "/opt/CASE.sh"]),
     file("bash_x", Shell, &["bash", "-x", "/opt/CASE.sh", "first"]),
@@ -199,6 +202,11 @@ impl<'a> Case<'a> {
             ("path", found.path().unwrap_or("none").to_owned(), path),
             ("args", format!("{:?}", found.args()), format!("{args:?}")),
             (
+                "binary's hash",
+                (found.process()["binary"]["sha256"].as_str().unwrap_or_default().len() == 64).to_string(),
+                "true".to_owned(),
+            ),
+            (
                 "binary",
                 found.process()["binary"]["path"].as_str().unwrap_or_default().to_owned(),
                 way.binary.to_owned(),
@@ -235,10 +243,13 @@ fn container() -> Container {
             "/opt/bin/busybox",
             std::fs::read(Rootfs::busybox().unwrap().path().join("bin/busybox")).unwrap(),
         )
+        .tmpfs("/memory")
+        .volume("/data", &[])
         .start()
         .unwrap();
     let line = "cd /opt/bin && cp /usr/bin/python3 copied && cp copied renamed0 && mv renamed0 renamed \
-                && ln copied linked && ln -s busybox ash && mkdir -p /opt/real /opt/modules";
+                && ln copied linked && ln -s busybox ash && mkdir -p /opt/real /opt/modules \
+                && cp copied /memory/ && cp copied /data/";
     let done = container.exec(["sh", "-c", line]).unwrap();
     assert_eq!(done.status, 0, "{}", done.stderr);
     container

@@ -40,7 +40,8 @@ struct {
 static __always_inline void read_changed(struct inode *inode, __u64 *seconds, __u32 *nanoseconds) {
     if (bpf_core_field_exists(inode->i_ctime_sec)) {
         *seconds = BPF_CORE_READ(inode, i_ctime_sec);
-        *nanoseconds = BPF_CORE_READ(inode, i_ctime_nsec);
+        /* Since 6.13 the topmost bit says that somebody has asked for the time; stat does not show it. */
+        *nanoseconds = BPF_CORE_READ(inode, i_ctime_nsec) & ~(1U << 31);
     } else if (bpf_core_field_exists(((struct inode___before_6_11 *)0)->__i_ctime)) {
         struct inode___before_6_11 *older = (void *)inode;
         *seconds = BPF_CORE_READ(older, __i_ctime.tv_sec);

@@ -1,0 +1,216 @@
+//! The sensor alone, on real execs of the host: what it hands out is what the kernel was given, byte by byte.
+//!
+//! Needs root and a kernel with BTF.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+use evidence::{Capture, Content, CoverageNote, Family, GapKind, ScriptKind, Timestamp, Untrusted};
+use sensor::{Seen, Sensor, Settings, Stopper};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+#[allow(clippy::disallowed_methods, reason = "a test has a real clock")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp(u64::try_from(since.as_nanos()).unwrap())
+}
+
+/// A sensor that sees the whole host, and what it has seen.
+struct Watch {
+    seen: Receiver<Seen>,
+    stopper: Option<Stopper>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// `None` where tests that need root are left out.
+    fn start(include_host: bool) -> Option<Self> {
+        if std::env::var_os("URVA_TEST_SKIP_PRIVILEGED").is_some_and(|value| value == "1") {
+            let name = thread::current().name().unwrap_or("a test").to_owned();
+            let line = format!("SKIPPED: {name}: needs root (URVA_TEST_SKIP_PRIVILEGED is set)\n");
+            let _ = std::io::stderr().write_all(line.as_bytes());
+            return None;
+        }
+        let (opened_by, opened) = channel();
+        let (seen_by, seen) = channel();
+        // The sensor gives up privileges of the thread that opens it; the test's own thread keeps them.
+        let thread = thread::spawn(move || {
+            let settings =
+                Settings { include_host, content_limit: 1 << 20, environment_limit: 32 * 1024, now };
+            let (sensor, stopper) = match Sensor::open(&settings) {
+                Ok(open) => open,
+                Err(error) => return opened_by.send(Err(error)).unwrap(),
+            };
+            opened_by.send(Ok(stopper)).unwrap();
+            while let Some(one) = sensor.next() {
+                let _ = seen_by.send(one);
+            }
+        });
+        let stopper = opened.recv().unwrap().unwrap();
+        Some(Self { seen, stopper: Some(stopper), thread: Some(thread) })
+    }
+
+    /// The capture of the process `pid`; everything else is passed over.
+    #[track_caller]
+    fn capture_of(&self, pid: u32) -> Box<Capture> {
+        loop {
+            match self.seen.recv_timeout(Duration::from_secs(5)) {
+                Ok(Seen::Captured(capture)) if capture.process.pid == pid => return capture,
+                Ok(Seen::Captured(_)) => {}
+                Ok(Seen::Gap(gap)) => panic!("something was lost: {gap:?}"),
+                Err(error) => panic!("process {pid} was not captured: {error}"),
+            }
+        }
+    }
+
+    /// Stops the sensor and returns what it hands out until its end.
+    fn stop(mut self) -> Vec<Seen> {
+        self.stopper.take();
+        self.thread.take().unwrap().join().unwrap();
+        self.seen.try_iter().collect()
+    }
+}
+
+/// Runs a command to its end, and returns its process id.
+fn run(command: &mut Command) -> u32 {
+    let mut child = spawn(command);
+    child.wait().unwrap();
+    child.id()
+}
+
+fn spawn(command: &mut Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn namespace(name: &str) -> u32 {
+    u32::try_from(fs::metadata(format!("/proc/self/ns/{name}")).unwrap().ino()).unwrap()
+}
+
+#[test]
+fn an_exec_is_captured_with_all_that_belongs_to_it() {
+    let Some(watch) = Watch::start(true) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let before = now();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "sleep 5; :", "zero", "one"]).current_dir(folder.path());
+    command.env_clear().env("COLOUR", "red").env("PATH", "/usr/bin:/bin").uid(65_534).gid(65_533);
+    let mut child = spawn(&mut command);
+    let capture = watch.capture_of(child.id());
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let after = now();
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let process = &capture.process;
+    assert_eq!(process.args, ["/bin/sh", "-c", "sleep 5; :", "zero", "one"].map(Untrusted::from));
+    assert_eq!((process.uid, process.gid, process.parent_pid), (65_534, 65_533, std::process::id()));
+    assert_eq!(process.pid_in_container, child.id());
+    assert_eq!(&process.cwd[..], folder.path().canonicalize().unwrap().as_os_str().as_bytes());
+    let mut environment = process.environment.clone();
+    environment.sort();
+    assert_eq!(environment, ["COLOUR=red", "PATH=/usr/bin:/bin"].map(Untrusted::from));
+    let executable = fs::canonicalize("/bin/sh").unwrap();
+    assert_eq!(&process.executable.path[..], executable.as_os_str().as_bytes());
+    assert_eq!(process.executable.size, Some(fs::metadata(&executable).unwrap().len()));
+    assert_eq!(process.executable.sha256, Some(evidence::Sha256::of(&fs::read(&executable).unwrap())));
+    let namespaces = &process.namespaces;
+    assert_eq!(
+        [namespaces.mount, namespaces.pid, namespaces.network, namespaces.user],
+        ["mnt", "pid", "net", "user"].map(namespace)
+    );
+    let ticks: u64 = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
+    assert_eq!(process.start_ticks, ticks);
+    // The kernel's clock and the wall clock are read one after the other.
+    let slack = 20_000_000;
+    assert!(capture.observed_at.0 + slack >= before.0 && capture.observed_at.0 <= after.0 + slack);
+    assert!(process.started_at <= capture.observed_at);
+
+    assert_eq!((capture.interpreter.family, capture.script.kind), (Family::Dash, ScriptKind::Inline));
+    assert_eq!((capture.script.text_argument, capture.script.path.as_ref()), (Some(2), None));
+    assert_eq!(capture.script.content, Content::Whole("sleep 5; :".into()));
+    assert!(capture.container.is_none() && capture.coverage.is_empty(), "{:?}", capture.coverage);
+    watch.stop();
+}
+
+/// Bytes of every value but NUL, different for each seed.
+fn bytes(seed: usize, length: usize) -> Vec<u8> {
+    (0..length).map(|at| u8::try_from((at * 31 + seed * 7 + at / 255) % 255).unwrap() + 1).collect()
+}
+
+#[test]
+fn arguments_of_up_to_2_mib_come_byte_by_byte() {
+    let Some(watch) = Watch::start(true) else { return };
+    // One byte; around the sizes of the probe's first record and of a chunk; the kernel's limit for one
+    // argument; and about all that it allows together.
+    for lengths in [
+        vec![1],
+        vec![0, 0, 3],
+        vec![8_190],
+        vec![8_191, 1],
+        vec![8_192 + 16_384 - 20],
+        vec![16_384; 3],
+        vec![131_071],
+        vec![120_000; 17],
+    ] {
+        let arguments: Vec<Vec<u8>> =
+            lengths.iter().enumerate().map(|(seed, length)| bytes(seed, *length)).collect();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", ":", "zero"]).args(arguments.iter().map(|one| OsStr::from_bytes(one)));
+        let capture = watch.capture_of(run(&mut command));
+        let args = &capture.process.args;
+        assert_eq!(args.len(), 4 + arguments.len(), "{lengths:?}");
+        for (number, (actual, expected)) in args[4..].iter().zip(&arguments).enumerate() {
+            assert!(actual[..] == expected[..], "{lengths:?}: argument {number} differs");
+        }
+        assert!(!capture.coverage.contains(&CoverageNote::ArgumentsCut), "{:?}", capture.coverage);
+    }
+    watch.stop();
+}
+
+#[test]
+fn an_environment_beyond_its_limit_is_cut_and_says_so() {
+    let Some(watch) = Watch::start(true) else { return };
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", ":"]).env_clear();
+    for number in 0..100 {
+        command.env(format!("VARIABLE_{number:03}"), "x".repeat(1_000));
+    }
+    let capture = watch.capture_of(run(&mut command));
+    assert!(capture.coverage.contains(&CoverageNote::EnvironmentCut));
+    let kept: usize = capture.process.environment.iter().map(|variable| variable.len() + 1).sum();
+    // The last one is cut, so nothing ends it.
+    assert!((30 * 1024..=32 * 1024 + 1).contains(&kept), "{kept} bytes are kept");
+    assert_eq!(capture.process.args.len(), 3);
+    watch.stop();
+}
+
+#[test]
+fn a_hundred_execs_in_a_row_are_all_seen_in_the_end() {
+    let Some(watch) = Watch::start(true) else { return };
+    let pids: Vec<u32> =
+        (0..100).map(|number| run(Command::new("/bin/sh").args(["-c", &format!(": {number}")]))).collect();
+    let seen = watch.stop();
+    for pid in pids {
+        let is_it = |one: &&Seen| matches!(one, Seen::Captured(capture) if capture.process.pid == pid);
+        assert_eq!(seen.iter().filter(is_it).count(), 1, "process {pid}");
+    }
+    let lost =
+        seen.iter().filter(|one| matches!(one, Seen::Gap(gap) if gap.kind == GapKind::KernelBufferFull));
+    assert_eq!(lost.count(), 0);
+}
+
+#[test]
+fn processes_of_the_host_are_left_out_unless_they_are_asked_for() {
+    let Some(watch) = Watch::start(false) else { return };
+    let pid = run(Command::new("/bin/sh").args(["-c", ": host"]));
+    let seen = watch.stop();
+    assert!(!seen.iter().any(|one| matches!(one, Seen::Captured(capture) if capture.process.pid == pid)));
+}
