@@ -130,6 +130,13 @@ impl Site {
         Ok((status, self.log().split_off(before)))
     }
 
+    /// Starts `urva run` and kills it after a while, wherever it is by then.
+    pub fn start_and_kill(self: &Arc<Self>, after: Duration) -> Result<()> {
+        let urva = self.launch(&["--format=json"])?;
+        thread::sleep(after);
+        urva.kill()
+    }
+
     fn launch(self: &Arc<Self>, args: &[&str]) -> Result<Urva> {
         let append =
             |name: &str| File::options().create(true).append(true).open(self.folder.path().join(name));

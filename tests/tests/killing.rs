@@ -59,13 +59,15 @@ fn killing_any_process_at_any_moment_loses_nothing_that_was_shown() {
         killed[usize::try_from(victim).unwrap()] += 1;
         if victim == 2 {
             urva.kill().unwrap();
+            // The next one dies while it starts, at a moment of its own.
+            site.start_and_kill(Duration::from_millis(dice.roll(400))).unwrap();
             urva = site.start().unwrap_or_else(|error| panic!("round {round}: {error:#}"));
             continue;
         }
         // It may be between two lives of that process.
         let role = ["sensor", "detector"][usize::try_from(victim).unwrap()];
         if let Ok(pid) = urva.process(role) {
-            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            kill(pid);
         }
     }
     println!("killed: sensor, detector, supervisor {killed:?} times");
@@ -89,6 +91,47 @@ fn killing_any_process_at_any_moment_loses_nothing_that_was_shown() {
     for kind in ["SENSOR_RESTARTED", "DETECTOR_RESTARTED", "NOT_RUNNING"] {
         assert!(kinds.contains(kind), "{kind} is not on record: {kinds:?}");
     }
+}
+
+#[test]
+fn a_detector_that_is_killed_loses_nothing_at_all() {
+    if !privileged() {
+        return;
+    }
+    let urva = Urva::start().unwrap();
+    let site = urva.site().clone();
+    let container = Runc::container(&Rootfs::busybox().unwrap()).start().unwrap();
+    let text = variant("malicious.miner.sh", "again and again").unwrap();
+    let line = "for i in $(seq 100); do sh -c \"$0\n# $i\" 2>/dev/null; sleep 0.02; done";
+    let mut restarts = 0;
+    thread::scope(|scope| {
+        let attack = scope.spawn(|| container.exec(["sh", "-c", line, &text]).unwrap());
+        while !attack.is_finished() && restarts < 4 {
+            thread::sleep(Duration::from_millis(300));
+            if let Ok(pid) = urva.process("detector") {
+                kill(pid);
+                restarts += 1;
+            }
+        }
+    });
+    let found = urva.wait_for_findings(container.id(), 100, WITHIN).unwrap();
+    assert_eq!(found.len(), 100, "{restarts} restarts: {}", site.log());
+    assert!(found.iter().all(|found| found.count() == "1"), "none is counted twice");
+    urva.stop().unwrap();
+    let recorded = record::gaps(&site);
+    // One that was recorded but not acknowledged when the next kill came is recorded again, as it was.
+    let restarted: BTreeSet<u64> = recorded
+        .iter()
+        .filter(|gap| gap.kind.as_str() == "DETECTOR_RESTARTED")
+        .map(|gap| gap.from.0)
+        .collect();
+    assert_eq!(restarted.len(), restarts, "{recorded:?}");
+    assert!(recorded.iter().all(|gap| gap.lost.unwrap_or(0) == 0), "{recorded:?}");
+}
+
+fn kill(pid: i32) {
+    // It may have ended by itself in between.
+    let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
 }
 
 fn works_on(urva: &Urva) {

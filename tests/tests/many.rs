@@ -49,6 +49,17 @@ fn the_same_script_again_is_counted_and_elsewhere_is_another_finding() {
     assert_eq!(first.property("Script_SHA256"), second.property("Script_SHA256"));
     assert!(first.property("First_Seen") < first.property("Last_Seen"));
     assert_eq!(urva.site().findings(one.id()).unwrap().len(), 1);
+
+    // What `urva run --format json` has said of it since is the same finding, and not one of its own.
+    let name = first.0["finding"]["name"].as_str().unwrap();
+    let said: Vec<serde_json::Value> =
+        urva.site().output().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let properties = |result: &serde_json::Value| result["finding"]["sourceProperties"].clone();
+    let of_it: Vec<_> = said.iter().filter(|said| properties(said)["Container_Id"] == one.id()).collect();
+    assert_eq!(of_it.len(), 3);
+    assert!(of_it.iter().all(|one| one["finding"]["name"] == name), "{of_it:#?}");
+    assert_eq!(properties(of_it[2])["Execution_Count"], "3");
+    assert_eq!(properties(of_it[2])["First_Seen"], properties(of_it[0])["First_Seen"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Needs root and a kernel with BTF.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at what it does not expect")]
 
 use evidence::{Capture, Content, CoverageNote, Family, GapKind, ScriptKind, Timestamp, Untrusted};
 use sensor::{Seen, Sensor, Settings, Stopper};

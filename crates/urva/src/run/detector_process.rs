@@ -16,13 +16,14 @@ use crate::clock;
 use crate::config::Config;
 use anyhow::Context;
 use evidence::{Container, Finding, Gap, Message, Numbered, Timestamp};
+use std::borrow::Cow;
 use std::io::{BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
-use store::{Counters, RunId, RunStart, Store};
+use store::{Counters, Recorded, RunId, RunStart, Store};
 
 /// Messages that are judged and stored together at the most.
 const BATCH_MAX: usize = 64;
@@ -192,9 +193,24 @@ impl<'a> Session<'a> {
             self.store.complete_container(container).await?;
         }
         for (finding, recorded) in outcome.findings.iter().zip(&recorded) {
-            self.announcer.announce(finding, recorded);
+            self.announcer.announce(self.as_stored(finding, recorded).await.as_ref(), recorded);
         }
         Ok(())
+    }
+
+    /// The finding as the store has it: a further execution belongs to one of another name and an earlier beginning.
+    async fn as_stored<'f>(&self, finding: &'f Finding, recorded: &Recorded) -> Cow<'f, Finding> {
+        if recorded.outcome != store::Outcome::Updated {
+            return Cow::Borrowed(finding);
+        }
+        match self.store.get(&recorded.id).await {
+            Ok(stored) => Cow::Owned(stored),
+            Err(error) => {
+                tracing::error!("a finding is shown without its earlier executions: {error}");
+                let (id, count) = (recorded.id.clone(), recorded.count);
+                Cow::Owned(Finding { id, count, ..finding.clone() })
+            }
+        }
     }
 
     /// What has to be done from time to time. A failure is logged, and tried again at the next time.
