@@ -31,6 +31,8 @@ pub enum GapKind {
     CaptureQueueFull,
     /// A message from the kernel could not be decoded.
     UndecodableEvent,
+    /// A program ended, and its file was gone, before it could be told whether it was an interpreter.
+    ExecutableGone,
     /// The sensor ended and was started again.
     SensorRestarted,
     /// The detector ended and was started again.
@@ -49,6 +51,7 @@ impl GapKind {
             Self::ProbeSkipped => "PROBE_SKIPPED",
             Self::CaptureQueueFull => "CAPTURE_QUEUE_FULL",
             Self::UndecodableEvent => "UNDECODABLE_EVENT",
+            Self::ExecutableGone => "EXECUTABLE_GONE",
             Self::SensorRestarted => "SENSOR_RESTARTED",
             Self::DetectorRestarted => "DETECTOR_RESTARTED",
             Self::CaptureGivenUp => "CAPTURE_GIVEN_UP",

@@ -12,6 +12,8 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub enum Message {
     /// A script was executed.
     Capture(Box<Capture>),
+    /// A capture that was sent before is complete now.
+    Completed(Box<Capture>),
     /// Something was or may have been lost.
     Gap(Gap),
     /// A container's metadata, for captures that were sent before it was known.

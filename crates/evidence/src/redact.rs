@@ -113,14 +113,17 @@ fn names_secret(name: &[u8]) -> bool {
         }) && name != b"oldpwd"
 }
 
-/// `scheme://user:password@host`
+/// `scheme://user:password@host`, each of them.
 fn redact_url_password(text: &mut Untrusted) {
-    let Some(start) = text.find("://").map(|at| at + 3) else { return };
-    let end = text[start..].find_byteset(b"/?# \t\n'\"").map_or(text.len(), |length| start + length);
-    let Some(at) = text[start..end].rfind_byte(b'@').map(|at| start + at) else { return };
-    let Some(colon) = text[start..at].find_byte(b':').map(|colon| start + colon) else { return };
-    let secret = mark(&text[colon + 1..at]);
-    text.0.splice(colon + 1..at, secret.0);
+    let mut from = 0;
+    while let Some(start) = text[from..].find("://").map(|at| from + at + 3) {
+        from = start;
+        let end = text[start..].find_byteset(b"/?# \t\n'\"").map_or(text.len(), |length| start + length);
+        let Some(at) = text[start..end].rfind_byte(b'@').map(|at| start + at) else { continue };
+        let Some(colon) = text[start..at].find_byte(b':').map(|colon| start + colon) else { continue };
+        let secret = mark(&text[colon + 1..at]);
+        text.0.splice(colon + 1..at, secret.0);
+    }
 }
 
 /// `Authorization: Bearer …`, `X-Api-Key: …`
@@ -204,6 +207,14 @@ mod tests {
         check("Authorization: Bearer abc", "Authorization: […]");
         check("curl -u AKIAIOSFODNN7EXAMPLE:x", "curl -u […]:x");
         check("http://host:80/path@2", "http://host:80/path@2");
+    }
+
+    #[test]
+    fn each_url_of_a_list_is_cleaned() {
+        let mut value = Untrusted::from("https://a https://u:one@b http://v:two@c/x");
+        redact_assignment(&mut value);
+        let shown = value.to_text();
+        assert!(!shown.contains("one") && !shown.contains("two") && shown.ends_with("@c/x"), "{shown}");
     }
 
     proptest::proptest! {

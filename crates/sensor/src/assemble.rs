@@ -12,6 +12,9 @@ const PENDING_MAX: usize = 256;
 /// Bytes that the pending execs may hold together.
 const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Arguments, and variables of the environment, that are kept of one exec; each costs some 40 bytes beside its text.
+const STRINGS_COUNT_MAX: usize = 32 * 1024;
+
 /// One exec, complete.
 #[derive(Debug, Clone)]
 pub struct Exec {
@@ -37,6 +40,12 @@ impl Exec {
     /// Whether one of `value::EXEC_*` is set.
     pub fn has(&self, flag: u32) -> bool {
         self.header.flags & flag != 0
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        let strings = self.arguments.iter().chain(&self.environment);
+        size_of::<Self>() + strings.map(|string| string.len() + 40).sum::<usize>()
     }
 }
 
@@ -131,16 +140,20 @@ fn finish(mut exec: Exec, strings: &[u8]) -> Exec {
     let (arguments, environment) = strings.split_at(arguments_size.min(strings.len()));
     exec.arguments_cut = arguments.len() < arguments_size;
     exec.environment_cut = environment.len() < environment_size;
-    exec.arguments = split(arguments);
-    exec.environment = split(environment);
+    exec.arguments = split(arguments, &mut exec.arguments_cut);
+    exec.environment = split(environment, &mut exec.environment_cut);
     exec
 }
 
-fn split(strings: &[u8]) -> Vec<Untrusted> {
-    match strings.strip_suffix(b"\0").or((!strings.is_empty()).then_some(strings)) {
-        Some(strings) => strings.split(|byte| *byte == 0).map(Untrusted::from).collect(),
-        None => Vec::new(),
+fn split(strings: &[u8], is_cut: &mut bool) -> Vec<Untrusted> {
+    if strings.is_empty() {
+        return Vec::new();
     }
+    let strings = strings.strip_suffix(b"\0").unwrap_or(strings);
+    let mut parts = strings.split(|byte| *byte == 0).map(Untrusted::from);
+    let kept = parts.by_ref().take(STRINGS_COUNT_MAX).collect();
+    *is_cut |= parts.next().is_some();
+    kept
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::drift::drift;
 use crate::executable::{Catalogue, Kind, Known, look_at};
 use crate::file::{OpenFile, ReadFile, Root};
 use crate::modules;
+use crate::wire::value;
 use evidence::{
     Capture, Content, CoverageNote, Drift, Executable, Interpreter, Language, Namespaces, NotCaptured,
     Process, Script, ScriptKind, Sha256, Timestamp, Untrusted, WholeFile,
@@ -26,8 +27,8 @@ const PATH_ENTRIES_MAX: usize = 32;
 pub(crate) struct CaptureSettings {
     pub(crate) content_limit: u64,
     pub(crate) include_host: bool,
-    /// Wall-clock time of the boot: what has to be added to the kernel's times.
-    pub(crate) booted_at: Timestamp,
+    /// The wall clock.
+    pub(crate) now: fn() -> Timestamp,
     pub(crate) host_pid_namespace: u32,
 }
 
@@ -54,12 +55,15 @@ struct Text {
 }
 
 /// Captures what this exec runs, or nothing where it runs no script, or not in a container.
-pub(crate) fn take(exec: &Exec, catalogue: &Catalogue, settings: &CaptureSettings) -> Option<Taken> {
+pub(crate) fn take(exec: &mut Exec, catalogue: &Catalogue, settings: &CaptureSettings) -> Option<Taken> {
+    let is_lost = exec.has(value::EXEC_PATH_CUT) && !follow_long_paths(exec);
+    let exec = &*exec;
     let container = attribute(exec).filter(|found| found.certain || is_contained(exec, settings));
     if container.is_none() && !settings.include_host {
         return None;
     }
-    let place = Place { exec, container: container.as_ref(), settings };
+    let booted_at = booted_at((settings.now)());
+    let place = Place { exec, container: container.as_ref(), settings, booted_at, is_lost };
     let run = place.what_runs(catalogue.look_up(exec, || place.roots().map(|(root, _)| root)))?;
     let line = command_line::read(run.known.family, &run.arguments);
     let interpreter = Interpreter { family: run.known.family };
@@ -73,8 +77,8 @@ pub(crate) fn take(exec: &Exec, catalogue: &Catalogue, settings: &CaptureSetting
         coverage.insert(CoverageNote::ContentNotCaptured(reason.clone()));
     }
     let capture = Capture {
-        observed_at: settings.wall(exec.header.exec_time),
-        process: process(exec, &run, settings),
+        observed_at: place.wall(exec.header.exec_time),
+        process: place.process(&run),
         interpreter,
         script,
         container: container.map(|found| found.container),
@@ -89,40 +93,24 @@ fn is_contained(exec: &Exec, settings: &CaptureSettings) -> bool {
     exec.header.pid_namespace != settings.host_pid_namespace
 }
 
-fn process(exec: &Exec, run: &Run<'_>, settings: &CaptureSettings) -> Process {
-    let header = &exec.header;
-    let comm = header.comm.split(|byte| *byte == 0).next().unwrap_or_default();
-    Process {
-        pid: header.pid,
-        pid_in_container: header.pid_in_container,
-        parent_pid: header.parent_pid,
-        started_at: settings.wall(header.start_time),
-        start_ticks: header.start_time / 10_000_000,
-        uid: header.uid,
-        gid: header.gid,
-        comm: comm.into(),
-        cwd: exec.cwd.clone(),
-        executable: Executable {
-            path: run.executable.clone().into_owned(),
-            size: Some(run.known.size),
-            sha256: run.known.sha256,
-        },
-        args: exec.arguments.clone(),
-        environment: exec.environment.clone(),
-        cgroup: exec.cgroup.clone(),
-        namespaces: Namespaces {
-            mount: header.mount_namespace,
-            pid: header.pid_namespace,
-            network: header.network_namespace,
-            user: header.user_namespace,
-        },
-    }
+/// Puts the whole working directory and executable in the place of those that the probe had to cut. They are those of
+/// now. Returns whether the process is still there to tell them.
+fn follow_long_paths(exec: &mut Exec) -> bool {
+    let folder = format!("/proc/{}", exec.header.pid);
+    let link = |name: &str| rustix::fs::readlink(format!("{folder}/{name}"), Vec::new());
+    let (Ok(cwd), Ok(executable)) = (link("cwd"), link("exe")) else { return false };
+    exec.cwd = cwd.into_bytes().into();
+    exec.executable = executable.into_bytes().into();
+    // What is cut may be the container's name: the caller then reads it from /proc.
+    exec.cgroup = Untrusted::default();
+    true
 }
 
-impl CaptureSettings {
-    fn wall(&self, boot_time: u64) -> Timestamp {
-        Timestamp(self.booted_at.0.saturating_add(boot_time))
-    }
+/// The wall-clock time at which the kernel's boot clock was zero. Taken anew each time, since the wall clock may be set.
+fn booted_at(now: Timestamp) -> Timestamp {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let up = u64::try_from(up.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(up.tv_nsec).unwrap_or(0);
+    Timestamp(now.0.saturating_sub(up))
 }
 
 /// An exec and all that is needed to find its files.
@@ -130,9 +118,47 @@ struct Place<'a> {
     exec: &'a Exec,
     container: Option<&'a Attributed>,
     settings: &'a CaptureSettings,
+    booted_at: Timestamp,
+    /// The probe had to cut a path, and the process is gone: a relative path leads nobody knows where.
+    is_lost: bool,
 }
 
 impl<'a> Place<'a> {
+    fn process(&self, run: &Run<'_>) -> Process {
+        let exec = self.exec;
+        let header = &exec.header;
+        let comm = header.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+        Process {
+            pid: header.pid,
+            pid_in_container: header.pid_in_container,
+            parent_pid: header.parent_pid,
+            started_at: self.wall(header.start_time),
+            start_ticks: header.start_time / 10_000_000,
+            uid: header.uid,
+            gid: header.gid,
+            comm: comm.into(),
+            cwd: exec.cwd.clone(),
+            executable: Executable {
+                path: run.executable.clone().into_owned(),
+                size: Some(run.known.size),
+                sha256: run.known.sha256,
+            },
+            args: exec.arguments.clone(),
+            environment: exec.environment.clone(),
+            cgroup: exec.cgroup.clone(),
+            namespaces: Namespaces {
+                mount: header.mount_namespace,
+                pid: header.pid_namespace,
+                network: header.network_namespace,
+                user: header.user_namespace,
+            },
+        }
+    }
+
+    fn wall(&self, boot_time: u64) -> Timestamp {
+        Timestamp(self.booted_at.0.saturating_add(boot_time))
+    }
+
     /// The interpreter, seen through a loader; `None` where there is none.
     fn what_runs(&self, kind: Kind) -> Option<Run<'a>> {
         match kind {
@@ -162,6 +188,10 @@ impl<'a> Place<'a> {
             ScriptSource::Nothing => None,
             ScriptSource::Inline { text, argument, .. } => Some(inline(text, argument, self.settings)),
             ScriptSource::Stdin => self.standard_input(),
+            ScriptSource::File { path, .. } if self.is_lost && !path.starts_with(b"/") => {
+                let reason = "its folder lies too deep to be followed".to_owned();
+                Some(not_captured(ScriptKind::File, None, NotCaptured::Unreadable(reason)))
+            }
             ScriptSource::File { path, searched_on_path, .. } => {
                 let mut paths = vec![self.absolute(path)];
                 if searched_on_path && !path.contains(&b'/') {
@@ -218,13 +248,13 @@ impl<'a> Place<'a> {
         let mut notes = Vec::new();
         let is_changed = is_changed
             || !root.still_leads_to(path, &file.identity)
-            || file.identity.changed_at > self.settings.wall(self.exec.header.exec_time);
+            || file.identity.changed_at > self.wall(self.exec.header.exec_time);
         notes.extend(is_changed.then_some(CoverageNote::IdentityChanged));
         notes.extend((!is_own).then_some(CoverageNote::ReadThroughSibling));
         notes.extend(matches!(content, Content::HeadAndTail { .. }).then_some(CoverageNote::HeadAndTail));
 
         let is_small = file.identity.size <= HASH_AT_ONCE;
-        let hash = hash.or_else(|| is_small.then(|| file.hash(|_| true).ok()).flatten());
+        let hash = hash.or_else(|| is_small.then(|| file.hash(file.identity.size, &|| true).ok()).flatten());
         notes.extend(hash.is_none().then_some(CoverageNote::HashIncomplete));
         let mut script = Script::new(kind, content);
         // A file whose size was not known before, as on some FUSE file systems, is as large as what was read.
@@ -245,6 +275,13 @@ impl<'a> Place<'a> {
     fn standard_input(&self) -> Option<Text> {
         let (mode, device) = (self.exec.header.stdin_mode, self.exec.header.stdin_device);
         let is_character_device = mode & 0o170_000 == 0o020_000;
+        if mode & 0o170_000 == 0o100_000 {
+            let mut text =
+                self.file(ScriptKind::Stdin, &[b"/dev/stdin".to_vec()], NotCaptured::StandardInput);
+            // What is redirected has no path of its own: the protocol wants none here.
+            text.script.path = None;
+            return Some(text);
+        }
         // The kernel's own dev_t: 12 bits of major number above 20 bits of minor.
         let (major, minor) = (device >> 20, device & 0xf_ffff);
         let (kind, reason) = match (is_character_device, major) {
@@ -261,15 +298,13 @@ impl<'a> Place<'a> {
     /// The root of the process, or that of another process of its container where it has ended.
     fn roots(&self) -> impl Iterator<Item = (Root, bool)> + '_ {
         let header = &self.exec.header;
-        let own = Root::of(header.pid, header.pid_in_container).map(|root| (root, true)).into_iter();
+        let own = Root::of(header.pid, header.pid_in_container, header.mount_namespace)
+            .map(|root| (root, true))
+            .into_iter();
         let siblings = std::iter::once_with(|| self.container.map(Attributed::siblings).unwrap_or_default());
         let others = siblings
             .flatten()
-            .filter(|pid| {
-                let path = format!("/proc/{pid}/ns/mnt");
-                crate::probe::namespace_of(&path).is_ok_and(|found| found == header.mount_namespace)
-            })
-            .filter_map(|pid| Root::of(pid, pid).map(|root| (root, false)));
+            .filter_map(|pid| Root::of(pid, pid, header.mount_namespace).map(|root| (root, false)));
         own.chain(others)
     }
 

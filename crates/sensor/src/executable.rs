@@ -13,11 +13,12 @@ use evidence::{Family, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Executables that are remembered; then the table is emptied, and each is looked at again.
 const KNOWN_MAX: usize = 16_384;
 /// Executables larger than this are not hashed: the hash would come too late to be of use.
-const HASH_MAX: u64 = 256 * 1024 * 1024;
+const HASH_MAX: u64 = 64 * 1024 * 1024;
 
 /// What an executable is.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,7 @@ pub(crate) struct Known {
 pub(crate) struct Catalogue {
     probe: Option<Executables>,
     known: Mutex<HashMap<Key, Kind>>,
+    unseen: AtomicU64,
 }
 
 /// One state of one executable.
@@ -54,7 +56,7 @@ struct Key {
 impl Catalogue {
     /// An empty catalogue that tells `probe` what it finds.
     pub(crate) fn new(probe: Option<Executables>) -> Self {
-        Self { probe, known: Mutex::new(HashMap::new()) }
+        Self { probe, known: Mutex::new(HashMap::new()), unseen: AtomicU64::new(0) }
     }
 
     /// What the executable of this exec is. Where the process has ended, the file is looked for below `roots`: its own
@@ -64,10 +66,16 @@ impl Catalogue {
         let remembered = self.lock().get(&key).copied();
         let kind = match remembered {
             Some(kind) => kind,
-            None => match open(exec, roots) {
-                Some(file) => self.remember(key, look_at(&exec.executable, &file)),
-                None => return by_name_alone(exec),
-            },
+            None => {
+                let Some((file, is_running)) = open(exec, roots) else { return self.by_name_alone(exec) };
+                let kind = look_at(&exec.executable, &file);
+                // What was found by its name need not be what ran; and where a file can change without a trace, what it
+                // is now says nothing of the next time.
+                if !is_running || !keeps_a_trace(&file) {
+                    return kind;
+                }
+                self.remember(key, kind)
+            }
         };
         if exec.has(value::EXEC_UNKNOWN_EXECUTABLE)
             && let Some(probe) = &self.probe
@@ -75,6 +83,22 @@ impl Catalogue {
             probe.set_class(&exec.header, class_of(kind));
         }
         kind
+    }
+
+    /// Executions since the last call of which it is not known whether an interpreter ran.
+    pub(crate) fn take_unseen(&self) -> u64 {
+        self.unseen.swap(0, Ordering::Relaxed)
+    }
+
+    /// The process is gone and so is its file: the name is all there is. Nothing of this is remembered.
+    fn by_name_alone(&self, exec: &Exec) -> Kind {
+        let Some(family) = recognize::by_name(&exec.executable) else {
+            // A program without arguments is given no script by them.
+            let is_doubtful = exec.arguments.len() > 1 || exec.arguments_cut;
+            self.unseen.fetch_add(u64::from(is_doubtful), Ordering::Relaxed);
+            return Kind::Other;
+        };
+        Kind::Interpreter(Known { family, size: exec.header.executable_size, sha256: None })
     }
 
     fn remember(&self, key: Key, kind: Kind) -> Kind {
@@ -104,15 +128,34 @@ impl Key {
     }
 }
 
-/// The very file that runs, or the one of that name in the container where the process has ended.
-fn open<R: Iterator<Item = Root>>(exec: &Exec, roots: impl FnOnce() -> R) -> Option<File> {
+/// The very file that runs, and `true`; or the one of that name in the container where the process has ended.
+fn open<R: Iterator<Item = Root>>(exec: &Exec, roots: impl FnOnce() -> R) -> Option<(File, bool)> {
     let pid = exec.header.pid;
     // The link leads to what the process executes now: after a further exec that is another file.
     let running = File::open(format!("/proc/{pid}/exe")).ok().filter(|file| is_it(file, exec));
-    running.or_else(|| {
-        let mut files = roots().filter_map(|root| Some(root.open(&exec.executable).ok()?.file));
-        files.find(|file| is_it(file, exec))
-    })
+    if let Some(file) = running {
+        return Some((file, true));
+    }
+    let mut files = roots().filter_map(|root| Some(root.open(&exec.executable).ok()?.file));
+    files.find(|file| is_it(file, exec)).map(|file| (file, false))
+}
+
+/// Whether the file system keeps the change time of an executable true. In memory a file that is mapped for writing
+/// changes without it, and a file system of user space or of another machine tells what it likes.
+fn keeps_a_trace(file: &File) -> bool {
+    const ON_DISK: [i64; 9] = [
+        0xef53,      // ext2 to ext4
+        0x5846_5342, // xfs
+        0x9123_683e, // btrfs
+        0xf2f5_2010, // f2fs
+        0x2fc1_2fc1, // zfs
+        0xca45_1a4e, // bcachefs
+        0xe0f5_e1e2, // erofs
+        0x7371_7368, // squashfs
+        0x794c_7630, // overlayfs: what lies below it is one of these as a rule
+    ];
+    #[allow(clippy::unnecessary_cast, reason = "the field's type differs between architectures")]
+    rustix::fs::fstatfs(file).is_ok_and(|found| ON_DISK.contains(&(found.f_type as i64)))
 }
 
 /// The device is left out: overlayfs shows another one to `stat` than the kernel uses itself.
@@ -133,18 +176,10 @@ pub(crate) fn look_at(path: &[u8], file: &File) -> Kind {
     };
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let sha256 = (size <= HASH_MAX)
-        .then(|| hash(file, &mut |_| true).ok())
+        .then(|| hash(file, size, &|| true).ok())
         .flatten()
         .and_then(|(sha256, hashed)| (hashed == size).then_some(sha256));
     Kind::Interpreter(Known { family, size, sha256 })
-}
-
-/// The process is gone and so is its file: the name is all there is. Nothing of this is remembered.
-fn by_name_alone(exec: &Exec) -> Kind {
-    match recognize::by_name(&exec.executable) {
-        Some(family) => Kind::Interpreter(Known { family, size: exec.header.executable_size, sha256: None }),
-        None => Kind::Other,
-    }
 }
 
 fn class_of(kind: Kind) -> u32 {

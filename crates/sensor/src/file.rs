@@ -7,6 +7,7 @@
 //! Blind spot: a file that was changed and changed back between the exec and the read, within the
 //! granularity of the file system's clock (up to 4 ms before Linux 6.13).
 
+use crate::probe::namespace_of;
 use evidence::{Content, FileIdentity, NotCaptured, Sha256, Timestamp, Untrusted};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, StatFs};
 use rustix::io::Errno;
@@ -15,6 +16,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+/// How often, and after which pause, a file with a lease is tried again.
+const LEASE_TRIES: u32 = 10;
+const LEASE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The file system as one process of a container sees it.
 pub(crate) struct Root {
@@ -41,12 +47,14 @@ pub(crate) struct ReadFile {
 }
 
 impl Root {
-    /// The root of a process, or `None` where the process has ended.
-    pub(crate) fn of(pid: u32, pid_in_container: u32) -> Option<Self> {
+    /// The root of a process in this mount namespace, or `None` where the process has ended. Its id may belong to
+    /// another process by now, which is in another container or on the host.
+    pub(crate) fn of(pid: u32, pid_in_container: u32, mount_namespace: u32) -> Option<Self> {
         let path = format!("/proc/{pid}/root");
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(path, flags, Mode::empty()).ok()?;
-        Some(Self { pid, pid_in_container, directory })
+        let namespace = namespace_of(&format!("/proc/{pid}/ns/mnt")).ok()?;
+        (namespace == mount_namespace).then_some(Self { pid, pid_in_container, directory })
     }
 
     /// The process through which it is seen.
@@ -63,7 +71,7 @@ impl Root {
         let again = format!("/proc/self/fd/{}", handle.as_raw_fd());
         // Non-blocking, for file systems whose regular files block; without becoming the controlling terminal.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(CWD, again, flags, Mode::empty()).map_err(unreadable)?);
+        let file = File::from(open_patiently(&again, flags).map_err(unreadable)?);
         let path = path_of(&handle);
         Ok(OpenFile { file, path, identity: identity(&stat) })
     }
@@ -77,12 +85,18 @@ impl Root {
     /// A handle that allows nothing but looking at what the path leads to.
     fn locate(&self, path: &[u8]) -> Result<OwnedFd, NotCaptured> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let found = match self.descriptor(path) {
-            Some(number) => rustix::fs::open(format!("/proc/{}/fd/{number}", self.pid), flags, Mode::empty()),
-            None => {
-                let resolve = ResolveFlags::IN_ROOT;
-                rustix::fs::openat2(&self.directory, path, flags, Mode::empty(), resolve)
+        let path = plain(path);
+        let found = match self.through_proc(&path) {
+            Some(Link::Descriptor(number)) => {
+                rustix::fs::open(format!("/proc/{}/fd/{number}", self.pid), flags, Mode::empty())
             }
+            Some(Link::Folder(name, rest)) => {
+                let folder = rustix::fs::open(format!("/proc/{}/{name}", self.pid), flags, Mode::empty());
+                // Below the root this is what the process sees; below its working directory a `..` that leads
+                // further up than that is not followed.
+                folder.and_then(|folder| below(&folder, rest))
+            }
+            None => below(&self.directory, &path),
         };
         found.map_err(|errno| match errno {
             Errno::NOENT | Errno::NOTDIR => NotCaptured::NoSuchFile,
@@ -91,17 +105,53 @@ impl Root {
         })
     }
 
-    /// The number of the descriptor that the path names: `/dev/fd/N`, `/proc/self/fd/N` and their kin are
-    /// links that only the process itself can follow.
-    fn descriptor(&self, path: &[u8]) -> Option<u32> {
+    /// Links of /proc that only the process itself can follow: `/dev/fd/N`, `/proc/self/fd/N`, `/proc/self/root/…` and
+    /// their kin.
+    fn through_proc<'a>(&self, path: &'a [u8]) -> Option<Link<'a>> {
         if path == b"/dev/stdin" {
-            return Some(0);
+            return Some(Link::Descriptor(0));
         }
-        let own = format!("/proc/{}/fd/", self.pid_in_container);
-        let prefixes = [&b"/dev/fd/"[..], b"/proc/self/fd/", b"/proc/thread-self/fd/", own.as_bytes()];
-        let number = prefixes.iter().find_map(|prefix| path.strip_prefix(*prefix))?;
-        std::str::from_utf8(number).ok()?.parse().ok()
+        let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok().map(Link::Descriptor);
+        if let Some(rest) = path.strip_prefix(b"/dev/fd/") {
+            return number(rest);
+        }
+        let own = format!("/proc/{}/", self.pid_in_container);
+        let prefixes = [&b"/proc/self/"[..], b"/proc/thread-self/", own.as_bytes()];
+        let rest = prefixes.iter().find_map(|prefix| path.strip_prefix(*prefix))?;
+        if let Some(rest) = rest.strip_prefix(b"fd/") {
+            return number(rest);
+        }
+        ["root", "cwd"].into_iter().find_map(|name| {
+            Some(Link::Folder(name, rest.strip_prefix(name.as_bytes())?.strip_prefix(b"/")?))
+        })
     }
+}
+
+/// What a path of /proc leads through.
+enum Link<'a> {
+    Descriptor(u32),
+    Folder(&'static str, &'a [u8]),
+}
+
+fn below(folder: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::openat2(folder, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
+}
+
+/// The path without doubled slashes and components that are a single dot, as the kernel reads it.
+fn plain(path: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(path.len());
+    if path.starts_with(b"/") {
+        plain.push(b'/');
+    }
+    let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".");
+    for (index, name) in names.enumerate() {
+        if index > 0 {
+            plain.push(b'/');
+        }
+        plain.extend_from_slice(name);
+    }
+    plain
 }
 
 impl OpenFile {
@@ -138,28 +188,26 @@ impl OpenFile {
         Ok(Content::HeadAndTail { head: head.into(), tail: tail.into(), omitted: start - half })
     }
 
-    /// Hashes the file from its beginning. `go_on` is asked after each 1 MiB, with the bytes hashed so far; a
-    /// hash that is ended early covers the number of bytes returned with it.
-    pub(crate) fn hash(&self, mut go_on: impl FnMut(u64) -> bool) -> io::Result<(Sha256, u64)> {
-        hash(&self.file, &mut go_on)
+    /// Hashes the file from its beginning; see [`hash`].
+    pub(crate) fn hash(&self, limit: u64, go_on: &dyn Fn() -> bool) -> io::Result<(Sha256, u64)> {
+        hash(&self.file, limit, go_on)
     }
 }
 
-/// SHA-256 of an open file, from its beginning; see [`OpenFile::hash`].
-pub(crate) fn hash(file: &File, go_on: &mut dyn FnMut(u64) -> bool) -> io::Result<(Sha256, u64)> {
+/// SHA-256 of the first `limit` bytes of a file, and how many there were. `go_on` is asked after each 256 KiB; where it
+/// says no, the hash covers what was read by then. A file that grows meanwhile is not followed.
+pub(crate) fn hash(file: &File, limit: u64, go_on: &dyn Fn() -> bool) -> io::Result<(Sha256, u64)> {
     let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
     let mut at = 0;
-    loop {
-        match file.read_at(&mut buffer, at)? {
+    while at < limit && go_on() {
+        let wanted = usize::try_from(limit - at).unwrap_or(usize::MAX).min(buffer.len());
+        match file.read_at(&mut buffer[..wanted], at)? {
             0 => break,
             count => {
                 hasher.update(&buffer[..count]);
                 at += count as u64;
             }
-        }
-        if at.is_multiple_of(1024 * 1024) && !go_on(at) {
-            break;
         }
     }
     Ok((Sha256(hasher.finalize().into()), at))
@@ -170,6 +218,17 @@ fn path_of(file: &impl AsFd) -> Untrusted {
     let link = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
     let path = rustix::fs::readlink(link, Vec::new()).map(std::ffi::CString::into_bytes).unwrap_or_default();
     path.strip_suffix(b" (deleted)").map(<[u8]>::to_vec).unwrap_or(path).into()
+}
+
+/// A lease that the container holds on its file makes the first tries fail; the kernel breaks it meanwhile.
+fn open_patiently(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    for _ in 0..LEASE_TRIES {
+        match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+            Err(Errno::AGAIN) => std::thread::sleep(LEASE_PAUSE),
+            other => return other,
+        }
+    }
+    rustix::fs::openat(CWD, path, flags, Mode::empty())
 }
 
 /// What tells this state of the file from another.
@@ -226,5 +285,54 @@ fn from_io(error: &io::Error) -> NotCaptured {
     match error.raw_os_error() {
         Some(number) if number == Errno::SRCH.raw_os_error() => NotCaptured::ProcessGone,
         _ => NotCaptured::Unreadable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expected: &str) {
+        assert_eq!(plain(path.as_bytes()), expected.as_bytes());
+    }
+
+    #[test]
+    fn a_path_is_folded_as_the_kernel_reads_it() {
+        check("/tmp/x.sh", "/tmp/x.sh");
+        check("//dev//fd/./4", "/dev/fd/4");
+        check("./x.sh", "x.sh");
+        check("/../x", "/../x");
+        check("/", "/");
+    }
+
+    #[test]
+    fn a_file_that_is_larger_than_the_limit_is_hashed_so_far() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(1 << 40).unwrap();
+        let (hash_of_3, hashed) = hash(&file, 3, &|| true).unwrap();
+        assert_eq!((hash_of_3, hashed), (Sha256::of(&[0; 3]), 3));
+        assert_eq!(hash(&file, u64::MAX, &|| false).unwrap().1, 0);
+    }
+
+    #[test]
+    fn links_that_only_the_process_can_follow_are_followed_for_it() {
+        use std::os::fd::AsRawFd;
+        let pid = std::process::id();
+        let root = Root::of(pid, pid, namespace_of("/proc/self/ns/mnt").unwrap()).unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, b"text").unwrap();
+        let (path, number) = (file.path().to_str().unwrap(), file.as_file().as_raw_fd());
+        for path in [
+            path.to_owned(),
+            format!("/proc/self/root{path}"),
+            format!("/proc/{pid}/root/{path}"),
+            format!("/proc/self/fd/{number}"),
+            format!("//dev/./fd/{number}"),
+        ] {
+            let read = root.open(path.as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}")).read(10);
+            assert_eq!(read.unwrap().content, Content::Whole("text".into()), "{path}");
+        }
+        assert!(Root::of(pid, pid, 0).is_none(), "a process of another mount namespace is another process");
     }
 }

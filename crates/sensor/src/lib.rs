@@ -18,6 +18,7 @@ mod error;
 mod executable;
 mod file;
 pub mod host;
+mod losses;
 pub mod modules;
 mod privileges;
 mod probe;

@@ -65,10 +65,9 @@ impl ExecProbe {
         constants.environment_max = settings.environment_max;
         let skeleton = open.load().map_err(refused)?;
 
-        let handle = |map: &dyn MapCore| MapHandle::try_clone_fd(map).map_err(refused);
-        let executables = Executables(handle(&skeleton.maps.executables)?);
-        let counters = handle(&skeleton.maps.counters)?;
-        let events = handle(&skeleton.maps.events)?;
+        let executables = Executables(MapHandle::try_from(&skeleton.maps.executables).map_err(refused)?);
+        let counters = MapHandle::try_from(&skeleton.maps.counters).map_err(refused)?;
+        let events = MapHandle::try_from(&skeleton.maps.events).map_err(refused)?;
         let mut ring = RingBufferBuilder::new();
         let record = move |record: &[u8]| {
             on_record(record);
@@ -148,18 +147,6 @@ impl ProgramId {
             )
         };
         if status == 0 { info.recursion_misses } else { 0 }
-    }
-}
-
-trait CloneFd {
-    fn try_clone_fd(map: &dyn MapCore) -> libbpf_rs::Result<MapHandle>;
-}
-
-impl CloneFd for MapHandle {
-    /// A second handle to the same map that does not borrow the skeleton.
-    fn try_clone_fd(map: &dyn MapCore) -> libbpf_rs::Result<MapHandle> {
-        let info = map.info()?;
-        MapHandle::from_map_id(info.info.id)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::assemble::Exec;
 use crate::capture::{self, mark_as_earlier};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
-use crate::sensor::{Hasher, Seen, Shared, hand_on, spawn};
+use crate::sensor::{Hasher, Seen, Shared, Stop, hand_on, spawn};
 use crate::wire::{ExecHeader, value};
 use evidence::Untrusted;
 use std::io::Read;
@@ -22,18 +22,22 @@ const STRINGS_MAX: u64 = 2 * 1024 * 1024;
 pub(crate) fn start(
     catalogue: &Arc<Catalogue>,
     settings: &Shared,
+    stop: &Arc<Stop>,
     seen: SyncSender<Seen>,
     hasher: Hasher,
 ) -> Result<(), SensorError> {
-    let (catalogue, settings) = (Arc::clone(catalogue), Arc::clone(settings));
+    let (catalogue, settings, stop) = (Arc::clone(catalogue), Arc::clone(settings), Arc::clone(stop));
     spawn("urva-running", move || {
         let host = crate::probe::host_namespace("mnt").unwrap_or(0);
         for pid in pids() {
-            let Some(exec) = read(pid) else { continue };
+            if stop.is_told() {
+                return;
+            }
+            let Some(mut exec) = read(pid) else { continue };
             if exec.header.mount_namespace == host && !settings.include_host {
                 continue;
             }
-            let Some(mut taken) = capture::take(&exec, &catalogue, &settings) else { continue };
+            let Some(mut taken) = capture::take(&mut exec, &catalogue, &settings) else { continue };
             mark_as_earlier(&mut taken.capture);
             hand_on(taken, &seen, &hasher);
         }

@@ -13,25 +13,30 @@ use crate::capture::{self, CaptureSettings, Taken, complete};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
 use crate::file::OpenFile;
+use crate::losses::Losses;
 use crate::privileges;
-use crate::probe::{Counts, ExecProbe, Executables, ProbeSettings, host_namespace};
+use crate::probe::{ExecProbe, Executables, ProbeSettings, host_namespace};
 use crate::running;
-use evidence::{Capture, Gap, GapKind, Timestamp};
+use evidence::{Capture, Gap, Timestamp};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Execs that wait for a reader.
 const EXECS_MAX: usize = 8192;
+/// Bytes that they may take together.
+const EXECS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Captures that wait for the caller.
 const SEEN_MAX: usize = 64;
 /// Threads that read files: two, so that one slow file system does not stop the other.
 const READERS: usize = 2;
 /// Large files that wait to be hashed.
 const TO_HASH_MAX: usize = 8;
+/// How long the readers may take to finish once the sensor is told to end; what is left then is counted as lost.
+const FINISH_WITHIN_NS: u64 = 400_000_000;
 /// Bytes of one file that are hashed at the most; it takes some 10 s.
 const HASH_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// How often the counters are read. A wake-up costs some 10 µs.
@@ -53,8 +58,10 @@ pub struct Settings {
 /// One thing that the sensor saw.
 #[derive(Debug)]
 pub enum Seen {
-    /// A script was executed; or a capture that was yielded before is complete now.
+    /// A script was executed.
     Captured(Box<Capture>),
+    /// A capture that was handed out before is complete now: its whole file is hashed.
+    Completed(Box<Capture>),
     /// Something was lost.
     Gap(Gap),
 }
@@ -70,12 +77,31 @@ pub struct Sensor {
 pub struct Stopper {
     /// The poll thread sees the other end of the pipe close.
     _wake: OwnedFd,
-    is_stopping: Arc<AtomicBool>,
+    stop: Arc<Stop>,
+}
+
+/// Whether the sensor is ending.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    late_after: AtomicU64,
+    now: fn() -> Timestamp,
+}
+
+impl Stop {
+    /// Whether it was told to end.
+    pub(crate) fn is_told(&self) -> bool {
+        self.late_after.load(Ordering::Relaxed) != u64::MAX
+    }
+
+    /// Whether it should have ended by now.
+    fn is_late(&self) -> bool {
+        self.is_told() && (self.now)().0 > self.late_after.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Stopper {
     fn drop(&mut self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
+        self.stop.late_after.store((self.stop.now)().0.saturating_add(FINISH_WITHIN_NS), Ordering::Relaxed);
     }
 }
 
@@ -89,7 +115,7 @@ impl Sensor {
         let (execs, waiting) = sync_channel(EXECS_MAX);
         let (seen_by, seen) = sync_channel(SEEN_MAX);
         let (wake, stopped) = wake_pair()?;
-        let is_stopping = Arc::new(AtomicBool::new(false));
+        let stop = Arc::new(Stop { late_after: AtomicU64::new(u64::MAX), now: settings.now });
 
         let shared = Arc::new(shared(settings)?);
         let intake = Arc::new(Intake::new(execs));
@@ -97,12 +123,17 @@ impl Sensor {
         privileges::keep_needed()?;
 
         let catalogue = Arc::new(Catalogue::new(Some(executables)));
-        let hasher = start_hasher(seen_by.clone(), Arc::clone(&is_stopping))?;
-        start_readers(waiting, &catalogue, &shared, &seen_by, &hasher)?;
-        running::start(&catalogue, &shared, seen_by.clone(), hasher)?;
-        let now = settings.now;
-        spawn("urva-poll", move || poll(&probe, &stopped, &intake, &seen_by, now))?;
-        Ok((Self { seen }, Stopper { _wake: wake, is_stopping }))
+        let hasher = start_hasher(seen_by.clone(), Arc::clone(&stop))?;
+        let reading = Reading {
+            intake: Arc::clone(&intake),
+            catalogue: Arc::clone(&catalogue),
+            stop: Arc::clone(&stop),
+        };
+        let readers = start_readers(waiting, &reading, &shared, &seen_by, &hasher)?;
+        running::start(&catalogue, &shared, &stop, seen_by.clone(), hasher)?;
+        let losses = Losses::new(intake, catalogue, settings.now);
+        spawn("urva-poll", move || poll(&probe, &stopped, losses, readers, &seen_by))?;
+        Ok((Self { seen }, Stopper { _wake: wake, stop }))
     }
 
     /// The next thing seen; waits for it. `None` once the sensor was stopped and everything was handed out.
@@ -115,7 +146,7 @@ fn shared(settings: &Settings) -> Result<CaptureSettings, SensorError> {
     Ok(CaptureSettings {
         content_limit: settings.content_limit,
         include_host: settings.include_host,
-        booted_at: booted_at((settings.now)()),
+        now: settings.now,
         host_pid_namespace: host_namespace("pid")?,
     })
 }
@@ -140,15 +171,22 @@ pub(crate) type Shared = Arc<CaptureSettings>;
 pub(crate) type Hasher = SyncSender<(Capture, OpenFile)>;
 
 /// From records to execs, with everything that is lost on the way.
-struct Intake {
+pub(crate) struct Intake {
     execs: Mutex<Option<SyncSender<Exec>>>,
-    queue_full: AtomicU64,
-    undecodable: AtomicU64,
+    /// Bytes of the execs that wait for a reader.
+    waiting: AtomicUsize,
+    pub(crate) queue_full: AtomicU64,
+    pub(crate) undecodable: AtomicU64,
 }
 
 impl Intake {
     fn new(execs: SyncSender<Exec>) -> Self {
-        Self { execs: Mutex::new(Some(execs)), queue_full: AtomicU64::new(0), undecodable: AtomicU64::new(0) }
+        Self {
+            execs: Mutex::new(Some(execs)),
+            waiting: AtomicUsize::new(0),
+            queue_full: AtomicU64::new(0),
+            undecodable: AtomicU64::new(0),
+        }
     }
 
     fn take(&self, record: &[u8], assembler: &mut Assembler) {
@@ -161,9 +199,22 @@ impl Intake {
         let Some(exec) = exec else { return };
         let sender = self.execs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Some(sender) = sender.as_ref() else { return };
-        if let Err(TrySendError::Full(_)) = sender.try_send(exec) {
+        let weight = exec.weight();
+        let is_room = self.waiting.fetch_add(weight, Ordering::Relaxed) < EXECS_BYTES_MAX;
+        if !is_room || sender.try_send(exec).is_err() {
+            self.waiting.fetch_sub(weight, Ordering::Relaxed);
             self.queue_full.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A reader has an exec in its hands.
+    fn taken(&self, exec: &Exec) {
+        self.waiting.fetch_sub(exec.weight(), Ordering::Relaxed);
+    }
+
+    /// An exec was given up.
+    fn lost(&self) {
+        self.queue_full.fetch_add(1, Ordering::Relaxed);
     }
 
     /// No exec is accepted any more: the readers end when the queue is empty.
@@ -175,91 +226,55 @@ impl Intake {
 fn poll(
     probe: &ExecProbe,
     stopped: &OwnedFd,
-    intake: &Intake,
+    mut losses: Losses,
+    readers: Vec<JoinHandle<()>>,
     seen: &SyncSender<Seen>,
-    now: fn() -> Timestamp,
 ) {
-    let mut losses = Losses { before: Counts::default(), since: now(), untold: [0; 4] };
     while !probe.consume(stopped.as_fd(), COUNTERS_EVERY) {
-        losses.report(probe, intake, seen, now);
+        losses.report(probe, |gap| seen.try_send(Seen::Gap(gap)).is_ok());
     }
-    losses.report(probe, intake, seen, now);
-    intake.close();
+    losses.intake.close();
+    for reader in readers {
+        let _ = reader.join();
+    }
+    // Now there is time to wait for room.
+    losses.report(probe, |gap| seen.send(Seen::Gap(gap)).is_ok());
 }
 
-/// Losses, from what was counted to what was told.
-struct Losses {
-    before: Counts,
-    since: Timestamp,
-    untold: [u64; 4],
-}
-
-/// Kinds of loss in the order of `Losses::untold`, in words.
-const LOSSES: [(GapKind, &str); 4] = [
-    (GapKind::KernelBufferFull, "the ring buffer between kernel and sensor was full"),
-    (GapKind::ProbeSkipped, "the kernel skipped the probe: it was already running on that CPU"),
-    (GapKind::CaptureQueueFull, "the queue of the file readers was full"),
-    (GapKind::UndecodableEvent, "messages from the kernel were incomplete"),
-];
-
-impl Losses {
-    fn report(
-        &mut self,
-        probe: &ExecProbe,
-        intake: &Intake,
-        seen: &SyncSender<Seen>,
-        now: fn() -> Timestamp,
-    ) {
-        let counts = probe.counts();
-        let new = [
-            counts.lost - self.before.lost,
-            counts.skipped - self.before.skipped,
-            intake.queue_full.swap(0, Ordering::Relaxed),
-            intake.undecodable.swap(0, Ordering::Relaxed),
-        ];
-        self.before = counts;
-        let to = now();
-        let mut is_told = true;
-        for ((untold, new), (kind, detail)) in self.untold.iter_mut().zip(new).zip(LOSSES) {
-            *untold += new;
-            if *untold == 0 {
-                continue;
-            }
-            let gap = Gap { kind, from: self.since, to, lost: Some(*untold), detail: detail.to_owned() };
-            // The poll thread must not wait: what finds no room is told the next time.
-            match seen.try_send(Seen::Gap(gap)) {
-                Ok(()) => *untold = 0,
-                Err(_) => is_told = false,
-            }
-        }
-        if is_told {
-            self.since = to;
-        }
-    }
+/// What the readers have in common.
+#[derive(Clone)]
+struct Reading {
+    intake: Arc<Intake>,
+    catalogue: Arc<Catalogue>,
+    stop: Arc<Stop>,
 }
 
 fn start_readers(
     waiting: Receiver<Exec>,
-    catalogue: &Arc<Catalogue>,
+    reading: &Reading,
     settings: &Shared,
     seen: &SyncSender<Seen>,
     hasher: &Hasher,
-) -> Result<(), SensorError> {
+) -> Result<Vec<JoinHandle<()>>, SensorError> {
     let waiting = Arc::new(Mutex::new(waiting));
-    for _ in 0..READERS {
-        let (waiting, catalogue, settings) =
-            (Arc::clone(&waiting), Arc::clone(catalogue), Arc::clone(settings));
+    let start = |_| {
+        let (waiting, reading, settings) = (Arc::clone(&waiting), reading.clone(), Arc::clone(settings));
         let (seen, hasher) = (seen.clone(), hasher.clone());
         spawn("urva-read", move || {
             loop {
                 let next = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
-                let Ok(exec) = next else { return };
-                let Some(taken) = capture::take(&exec, &catalogue, &settings) else { continue };
+                let Ok(mut exec) = next else { return };
+                reading.intake.taken(&exec);
+                if reading.stop.is_late() {
+                    reading.intake.lost();
+                    continue;
+                }
+                let Some(taken) = capture::take(&mut exec, &reading.catalogue, &settings) else { continue };
                 hand_on(taken, &seen, &hasher);
             }
-        })?;
-    }
-    Ok(())
+        })
+    };
+    (0..READERS).map(start).collect()
 }
 
 /// Hands a capture on, and its file to the hasher where it is too large to be hashed at once.
@@ -274,16 +289,14 @@ pub(crate) fn hand_on(taken: Taken, seen: &SyncSender<Seen>, hasher: &Hasher) {
 }
 
 /// Hashes large files, so that the readers need not wait for them. Holds on to no capture for longer than `HASH_MAX` takes.
-fn start_hasher(seen: SyncSender<Seen>, is_stopping: Arc<AtomicBool>) -> Result<Hasher, SensorError> {
+fn start_hasher(seen: SyncSender<Seen>, stop: Arc<Stop>) -> Result<Hasher, SensorError> {
     let (hasher, waiting) = sync_channel::<(Capture, OpenFile)>(TO_HASH_MAX);
     spawn("urva-hash", move || {
         for (mut capture, file) in waiting {
-            let Ok((sha256, size)) = file.hash(|at| at < HASH_MAX && !is_stopping.load(Ordering::Relaxed))
-            else {
-                continue;
-            };
+            let limit = file.identity.size.min(HASH_MAX);
+            let Ok((sha256, size)) = file.hash(limit, &|| !stop.is_told()) else { continue };
             complete(&mut capture, sha256, size);
-            if seen.send(Seen::Captured(Box::new(capture))).is_err() {
+            if seen.send(Seen::Completed(Box::new(capture))).is_err() {
                 return;
             }
         }
@@ -305,11 +318,4 @@ fn wake_pair() -> Result<(OwnedFd, OwnedFd), SensorError> {
     let (reader, writer) =
         pipe.map_err(|error| SensorError::Proc { path: "a pipe".to_owned(), source: error.into() })?;
     Ok((writer, reader))
-}
-
-/// The wall-clock time at which the kernel's boot clock was zero.
-fn booted_at(now: Timestamp) -> Timestamp {
-    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let up = u64::try_from(up.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(up.tv_nsec).unwrap_or(0);
-    Timestamp(now.0.saturating_sub(up))
 }

@@ -64,7 +64,9 @@ impl Watch {
         loop {
             match self.seen.recv_timeout(Duration::from_secs(5)) {
                 Ok(Seen::Captured(capture)) if capture.process.pid == pid => return capture,
-                Ok(Seen::Captured(_)) => {}
+                Ok(Seen::Captured(_) | Seen::Completed(_)) => {}
+                // Programs of the host that end at once, as others start them meanwhile.
+                Ok(Seen::Gap(gap)) if gap.kind == GapKind::ExecutableGone => {}
                 Ok(Seen::Gap(gap)) => panic!("something was lost: {gap:?}"),
                 Err(error) => panic!("process {pid} was not captured: {error}"),
             }

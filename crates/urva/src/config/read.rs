@@ -94,11 +94,11 @@ impl Config {
         if place.project_display_name.as_ref().is_some_and(|name| !is_shown(name)) {
             return Some(("place", "project_display_name", "must be 1 to 253 printable characters"));
         }
-        if self.capture.content_limit.bytes() < 4096 {
+        if !(4096..=8 << 20).contains(&self.capture.content_limit.bytes()) {
             return Some((
                 "capture",
                 "content_limit",
-                "must be at least 4 KiB: less shows too little to judge",
+                "must be 4 KiB to 8 MiB: less shows too little to judge, more takes too long",
             ));
         }
         if self.capture.environment_limit.bytes() > 128 << 10 {

@@ -60,8 +60,7 @@ impl Child {
         if let Some(Replaced { since, reason }) = replaced {
             command.arg("--gone-since").arg(since.0.to_string()).arg("--because").arg(reason);
         }
-        // A process group of its own: Ctrl-C reaches the supervisor, which ends the children in order.
-        command.stdin(Stdio::from(socket)).process_group(0);
+        command.stdin(Stdio::from(socket));
         let mut child = command.spawn().with_context(|| format!("starting the {role}"))?;
         let pid = Pid::from_child(&child);
         let has_ended = Arc::new(AtomicBool::new(false));

@@ -6,7 +6,7 @@
 //! Guarantee: a finding is on disk before it is shown, and before the sensor hears that it may forget it. What
 //! comes while the disk is busy is judged together and stored in one transaction.
 
-use super::announce::Announcer;
+use super::announce::{Announcer, Style};
 use super::confine;
 use super::judge::Judge;
 use super::link::{self, Stored};
@@ -16,7 +16,6 @@ use crate::clock;
 use crate::config::Config;
 use anyhow::Context;
 use evidence::{Container, Finding, Gap, Message, Numbered, Timestamp};
-use std::borrow::Cow;
 use std::io::{BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -45,7 +44,7 @@ pub(super) fn run(
     is_replacement: bool,
 ) -> anyhow::Result<()> {
     let judge = Judge::load(config)?;
-    let announcer = Announcer::new(config, format);
+    let style = Style::new(config, format);
     let ids = confine::detector_ids(config.detector.user.as_deref())?;
     let socket = std::io::stdin().as_fd().try_clone_to_owned().context("taking over standard input")?;
     let confinement = confine::confine(ids, &globals.state).context("confining the detector")?;
@@ -58,6 +57,7 @@ pub(super) fn run(
     runtime.block_on(async {
         let store = Store::open(Path::new("/").join(DATABASE)).await;
         let store = store.with_context(|| format!("the state folder {}", globals.state.display()))?;
+        let announcer = Announcer::start(style)?;
         let session = Session::begin(store, config, judge, announcer, is_replacement).await?;
         serve(UnixStream::from(socket), session).await
     })
@@ -145,9 +145,9 @@ impl<'a> Session<'a> {
 
     /// Judges, stores, shows and acknowledges a batch.
     async fn take(&mut self, batch: &[Numbered], socket: &mut UnixStream) -> anyhow::Result<()> {
-        let outcome = self.judge_all(batch);
+        let mut outcome = self.judge_all(batch);
         // The process has nothing else to do meanwhile: what comes waits in the sensor.
-        while let Err(error) = self.store_all(&outcome).await {
+        while let Err(error) = self.store_all(&mut outcome).await {
             tracing::error!("findings cannot be stored, trying again until they can: {error}");
             std::thread::sleep(TRY_AGAIN_AFTER);
         }
@@ -170,8 +170,12 @@ impl<'a> Session<'a> {
                     outcome.gaps.push(gap.clone());
                 }
                 Message::Container(container) => outcome.containers.push(container.clone()),
-                Message::Capture(capture) => {
-                    let verdict = self.judge.inspect(capture, &mut self.counters);
+                Message::Capture(capture) | Message::Completed(capture) => {
+                    // What is completed was counted when it came first.
+                    let mut unused = Counters::default();
+                    let is_first = matches!(message, Message::Capture(_));
+                    let counters = if is_first { &mut self.counters } else { &mut unused };
+                    let verdict = self.judge.inspect(capture, counters);
                     let redaction = self.config.redaction();
                     let finding =
                         verdict.and_then(|verdict| Finding::new((**capture).clone(), verdict, &redaction));
@@ -182,35 +186,36 @@ impl<'a> Session<'a> {
         outcome
     }
 
-    async fn store_all(&mut self, outcome: &Outcome) -> Result<(), store::StoreError> {
+    /// Stores what is left of an outcome. What is stored is taken out of it, so that it can be called again.
+    async fn store_all(&mut self, outcome: &mut Outcome) -> Result<(), store::StoreError> {
         let window = self.config.findings.fold_window.duration();
         let recorded = self.store.record(&outcome.findings, window).await?;
-        for gap in &outcome.gaps {
+        for (finding, recorded) in std::mem::take(&mut outcome.findings).into_iter().zip(recorded) {
+            if self.announcer.wants(&recorded) {
+                self.announcer.announce(self.as_stored(finding, &recorded).await, recorded);
+            }
+        }
+        while let Some(gap) = outcome.gaps.last() {
             self.store.record_gap(gap).await?;
             tracing::warn!(kind = %gap.kind, lost = gap.lost, "{}", gap.detail);
+            outcome.gaps.pop();
         }
-        for container in &outcome.containers {
+        while let Some(container) = outcome.containers.last() {
             self.store.complete_container(container).await?;
-        }
-        for (finding, recorded) in outcome.findings.iter().zip(&recorded) {
-            self.announcer.announce(self.as_stored(finding, recorded).await.as_ref(), recorded);
+            outcome.containers.pop();
         }
         Ok(())
     }
 
     /// The finding as the store has it: a further execution belongs to one of another name and an earlier beginning.
-    async fn as_stored<'f>(&self, finding: &'f Finding, recorded: &Recorded) -> Cow<'f, Finding> {
+    async fn as_stored(&self, finding: Finding, recorded: &Recorded) -> Finding {
         if recorded.outcome != store::Outcome::Updated {
-            return Cow::Borrowed(finding);
+            return finding;
         }
-        match self.store.get(&recorded.id).await {
-            Ok(stored) => Cow::Owned(stored),
-            Err(error) => {
-                tracing::error!("a finding is shown without its earlier executions: {error}");
-                let (id, count) = (recorded.id.clone(), recorded.count);
-                Cow::Owned(Finding { id, count, ..finding.clone() })
-            }
-        }
+        self.store.get(&recorded.id).await.unwrap_or_else(|error| {
+            tracing::error!("a finding is shown without its earlier executions: {error}");
+            Finding { id: recorded.id.clone(), count: recorded.count, ..finding }
+        })
     }
 
     /// What has to be done from time to time. A failure is logged, and tried again at the next time.
@@ -231,6 +236,7 @@ impl<'a> Session<'a> {
     }
 
     async fn end(self) -> anyhow::Result<()> {
+        self.announcer.finish();
         self.store.end_run(self.run, clock::now(), &self.counters).await?;
         self.store.close().await?;
         Ok(())

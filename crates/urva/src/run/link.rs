@@ -14,11 +14,14 @@ use serde::{Deserialize, Serialize};
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// Longest frame in bytes: a script's head and tail, 6 MiB of arguments and the environment fit well.
 pub(super) const FRAME_MAX: usize = 32 * 1024 * 1024;
 /// Most frames are shorter. A length is believed so far that this much memory is taken before the bytes are there.
 pub(super) const FRAME_USUAL: usize = 64 * 1024;
+/// How long the other process may take to start: a database that was not closed in order is checked first.
+const GREET_WITHIN: Duration = Duration::from_secs(30);
 /// Longest message that goes with a new socket.
 const REPLACED_MAX: usize = 4096;
 
@@ -37,6 +40,13 @@ pub(super) struct Stored {
 
 /// Says who we are, and hears who the other end is.
 pub(super) fn greet(stream: &mut UnixStream) -> anyhow::Result<()> {
+    stream.set_read_timeout(Some(GREET_WITHIN))?;
+    let greeted = exchange(stream);
+    stream.set_read_timeout(None)?;
+    greeted
+}
+
+fn exchange(stream: &mut UnixStream) -> anyhow::Result<()> {
     let own = Hello { protocol: PROTOCOL_VERSION, version: env!("CARGO_PKG_VERSION").to_owned() };
     stream.write_all(&frame(&own)?).context("greeting the other process")?;
     let Some(other) = read_frame::<Hello>(stream)? else {

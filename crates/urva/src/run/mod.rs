@@ -56,6 +56,9 @@ pub(crate) fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<ExitCode>
 pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
     start_log();
     ignore_signals()?;
+    // Without a controlling terminal nothing can be typed into it, and Ctrl-C reaches the supervisor alone, which ends
+    // the children in order. A process that leads its group already, as in a test, has none to leave.
+    let _ = rustix::process::setsid();
     let config = globals.load_config()?;
     let since = args.gone_since.map(Timestamp);
     let replaced = since.zip(args.because.clone()).map(|(since, reason)| Replaced { since, reason });

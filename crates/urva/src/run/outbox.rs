@@ -63,6 +63,12 @@ impl Outbox {
         self.changed.notify_all();
     }
 
+    /// Adds a message even where there is no room: for the few that those who make room must not wait for.
+    pub(super) fn push_at_once(&self, message: Message) {
+        self.lock().push(message);
+        self.changed.notify_all();
+    }
+
     /// The next frame for this socket; waits for it. `None` once there is another socket, or the outbox is closed
     /// and all is sent.
     pub(super) fn next(&self, socket: u64) -> Option<Arc<[u8]>> {
@@ -134,14 +140,15 @@ impl State {
             return;
         }
         let number = self.last_number + 1;
-        match frame(&Numbered { number, message }) {
-            Ok(frame) => {
-                self.last_number = number;
-                self.bytes += frame.len();
-                self.waiting.push_back(Entry { number, frame: frame.into(), attempts: 0 });
-            }
-            Err(error) => tracing::error!(%error, "a message could not be encoded"),
-        }
+        let numbered = Numbered { number, message };
+        let encoded = frame(&numbered).or_else(|error| {
+            tracing::error!("a message could not be encoded: {error:#}");
+            frame(&Numbered { number, message: Message::Gap(too_large(&numbered.message)) })
+        });
+        let Ok(frame) = encoded else { return };
+        self.last_number = number;
+        self.bytes += frame.len();
+        self.waiting.push_back(Entry { number, frame: frame.into(), attempts: 0 });
     }
 
     fn rewind(&mut self, now: Timestamp) -> Resent {
@@ -160,6 +167,22 @@ impl State {
         self.sent = 0;
         resent
     }
+}
+
+/// What stands in the place of a message that no frame can hold.
+fn too_large(message: &Message) -> Gap {
+    let (Message::Capture(capture) | Message::Completed(capture)) = message else {
+        return Gap {
+            kind: GapKind::UndecodableEvent,
+            from: Timestamp(0),
+            to: Timestamp(0),
+            lost: None,
+            detail: "a message was too large for the detector".to_owned(),
+        };
+    };
+    let at = capture.observed_at;
+    let detail = "a capture was too large for the detector".to_owned();
+    Gap { kind: GapKind::UndecodableEvent, from: at, to: at, lost: Some(1), detail }
 }
 
 impl Entry {
@@ -256,6 +279,13 @@ mod tests {
         outbox.stored(1);
         adder.join().unwrap();
         assert_eq!(outbox.lock().waiting.len(), MESSAGES_MAX);
+    }
+
+    #[test]
+    fn a_gap_is_added_to_a_full_outbox_without_waiting() {
+        let outbox = outbox(MESSAGES_MAX);
+        outbox.push_at_once(Message::Container(Container::pending("gap", None)));
+        assert_eq!(outbox.lock().waiting.len(), MESSAGES_MAX + 1);
     }
 
     #[test]

@@ -51,6 +51,10 @@ fn take_in(sensor: &Sensor, naming: &Naming, outbox: &Outbox) {
     while let Some(seen) = sensor.next() {
         match seen {
             Seen::Gap(gap) => outbox.push(Message::Gap(gap)),
+            Seen::Completed(mut capture) => {
+                naming.name(&mut capture);
+                outbox.push(Message::Completed(capture));
+            }
             Seen::Captured(mut capture) => {
                 naming.name(&mut capture);
                 let container = capture.container.clone();
@@ -73,12 +77,14 @@ fn serve(
     let mut writers = Vec::new();
     while let Some((socket, replaced)) = link::take_over(control)? {
         let (number, resent) = outbox.reconnect(clock::now());
+        // First somebody who takes messages out, then what is added.
+        writers.push(talk(UnixStream::from(socket), number, outbox, control.try_clone()?)?);
         if let Some(Replaced { since, reason }) = replaced {
             let Resent { again, given_up } = resent;
             let detail = format!("{reason}; {again} messages are judged again, {given_up} were given up");
-            outbox.push(Message::Gap(gap(GapKind::DetectorRestarted, since, Some(given_up as u64), detail)));
+            let lost = Some(given_up as u64);
+            outbox.push_at_once(Message::Gap(gap(GapKind::DetectorRestarted, since, lost, detail)));
         }
-        writers.push(talk(UnixStream::from(socket), number, outbox, control.try_clone()?)?);
         writers.retain(|writer| !writer.is_finished());
     }
     drop(stopper);

@@ -72,7 +72,14 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
                     return Ok(());
                 }
                 let reason = format!("the {role} ended ({status}) and was started again");
-                pair.restart(role, &Replaced { since, reason })?;
+                let replaced = Replaced { since, reason };
+                while let Err(error) = pair.restart(role, &replaced) {
+                    tracing::error!("{error:#}: trying again");
+                    if is_told_to_stop(&happened, pair.pause(role)) {
+                        pair.stop();
+                        return Ok(());
+                    }
+                }
             }
         }
     }
