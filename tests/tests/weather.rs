@@ -61,14 +61,25 @@ fn without_root_it_says_so() {
     if !privileged() {
         return;
     }
+    check_unprivileged(&["--reuid=65534", "--regid=65534", "--clear-groups"], "CAP_SETUID");
+    // Root in a container is root without most of its rights.
+    check_unprivileged(&["--bounding-set=-bpf,-sys_admin"], "without CAP_BPF:");
+}
+
+/// Starts urva under `setpriv` with these options, and expects it to name what it lacks.
+#[track_caller]
+fn check_unprivileged(options: &[&str], lacking: &str) {
     let site = Site::new().unwrap();
     let urva = site.command(["run"]).unwrap();
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(urva.get_program()).arg("run");
+    command.args(options).arg(urva.get_program()).arg("run");
     let done = command.env("URVA_STATE", site.state()).env("URVA_CONFIG", site.config()).output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(2), "{said}");
-    assert!(said.contains("needs root") && said.contains("sudo urva run"), "{said}");
+    assert!(
+        said.contains("needs root") && said.contains(lacking) && said.contains("sudo urva run"),
+        "{said}"
+    );
     assert!(!site.state().exists());
 }
 
