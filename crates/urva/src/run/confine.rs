@@ -173,6 +173,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_sendmsg,
     libc::SYS_shutdown,
     libc::SYS_getsockopt,
+    libc::SYS_setsockopt,
     // Older names of calls above, which 64-bit ARM never had.
     #[cfg(target_arch = "x86_64")]
     libc::SYS_open,
