@@ -226,7 +226,7 @@ impl<'a> Case<'a> {
                 hash,
             ),
             ("count", found.count(), "1".to_owned()),
-            ("drift", drift_of(found), drift.to_owned()),
+            ("drift", found.property("Drift"), drift.to_owned()),
             ("coverage", found.coverage().replace(LATE, ""), "[]".to_owned()),
         ];
         facts
@@ -234,14 +234,6 @@ impl<'a> Case<'a> {
             .filter(|(_, actual, expected)| actual != expected)
             .map(|(fact, actual, expected)| format!("{}: {fact} is {actual:?}, not {expected:?}", self.name))
             .collect()
-    }
-}
-
-/// Where a process ends before its mounts are looked at, they cannot be; the finding says so.
-fn drift_of(found: &Found) -> String {
-    match found.property("Drift_Description").as_str() {
-        "unknown: the container's mounts could not be read" => "WRITABLE_LAYER".to_owned(),
-        _ => found.property("Drift"),
     }
 }
 

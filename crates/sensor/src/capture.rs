@@ -267,7 +267,10 @@ impl<'a> Place<'a> {
             sha256: hash.map(|(sha256, _)| sha256),
             hashed_size: hash.map_or(0, |(_, size)| size),
         });
-        script.drift = drift(&file, root.pid(), self.container.and_then(Attributed::since));
+        // The process may end before its mounts are read; others of its container have the same ones.
+        let others = std::iter::once_with(|| self.roots()).flatten().map(|(root, _)| root.pid());
+        let pids = std::iter::once(root.pid()).chain(others);
+        script.drift = drift(&file, pids, self.container.and_then(Attributed::since));
         script.path = Some(path.into());
         Text { script, notes, to_hash: hash.is_none().then_some(file) }
     }

@@ -24,15 +24,20 @@ struct Mount {
     options: Vec<u8>,
 }
 
-/// Where `file`, which the process `pid` opened, came from. `container_since` is when the container was made.
-pub(crate) fn drift(file: &OpenFile, pid: u32, container_since: Option<Timestamp>) -> Drift {
+/// Where `file` came from, which processes of one mount namespace see: `pids`, of which the first that still runs is
+/// asked. `container_since` is when the container was made.
+pub(crate) fn drift(
+    file: &OpenFile,
+    mut pids: impl Iterator<Item = u32>,
+    container_since: Option<Timestamp>,
+) -> Drift {
     if file.path.starts_with(b"/memfd:") {
         return Drift::Memory;
     }
     let Some(id) = mount_id(&file.file) else {
         return Drift::Unknown("the kernel does not tell the file's mount".to_owned());
     };
-    let Some(table) = read_table(pid) else {
+    let Some(table) = pids.find_map(read_table) else {
         return Drift::Unknown("the container's mounts could not be read".to_owned());
     };
     match find_mount(&table, id) {
