@@ -8,6 +8,7 @@ use crate::skeleton::{ExecSkel, ExecSkelBuilder, types};
 use crate::wire::{ExecHeader, value};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
+use rustix::thread::{CapabilitySet, capabilities};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -168,13 +169,14 @@ pub(crate) fn namespace_of(path: &str) -> Result<u32, SensorError> {
     })
 }
 
+/// A verifier that rejects a program and a kernel that lets nobody load one give the same error number.
 fn refused(error: libbpf_rs::Error) -> SensorError {
-    match error.kind() {
-        libbpf_rs::ErrorKind::PermissionDenied => {
-            SensorError::Unprivileged("CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH")
-        }
-        _ => SensorError::Refused { program: "on_exec", reason: error.to_string() },
+    let needed = CapabilitySet::BPF | CapabilitySet::PERFMON;
+    let is_allowed = capabilities(None).is_ok_and(|held| held.effective.contains(needed));
+    if error.kind() == libbpf_rs::ErrorKind::PermissionDenied && !is_allowed {
+        return SensorError::Unprivileged("CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH");
     }
+    SensorError::Refused { program: "on_exec", reason: error.to_string() }
 }
 
 /// libbpf writes to standard error; its words belong into the log.
