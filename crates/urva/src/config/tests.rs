@@ -111,7 +111,7 @@ fn a_value_that_cannot_be_used_is_refused() {
     );
     refused(
         "[capture]\ncontent_limit = 1",
-        "line 2: capture.content_limit: must be at least 4 KiB: less shows too little to judge",
+        "line 2: capture.content_limit: must be 4 KiB to 8 MiB: less shows too little to judge, more takes too long",
     );
 }
 
