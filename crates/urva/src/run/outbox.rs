@@ -33,6 +33,8 @@ struct State {
     last_number: u64,
     /// Counts the sockets; a writer whose socket is no longer the present one gets nothing.
     socket: u64,
+    /// The number of the socket, once nobody listens at its other end.
+    hung_up: u64,
     is_closed: bool,
 }
 
@@ -69,12 +71,12 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// The next frame for this socket; waits for it. `None` once there is another socket, or the outbox is closed
-    /// and all is sent.
+    /// The next frame for this socket; waits for it. `None` once there is another socket or nobody at this one, or the
+    /// outbox is closed and all is sent.
     pub(super) fn next(&self, socket: u64) -> Option<Arc<[u8]>> {
         let mut state = self.lock();
         loop {
-            if state.socket != socket {
+            if state.socket != socket || state.hung_up == socket {
                 return None;
             }
             if state.may_send() {
@@ -98,6 +100,12 @@ impl Outbox {
                 state.sent = state.sent.saturating_sub(1);
             }
         }
+        self.changed.notify_all();
+    }
+
+    /// Nobody listens at this socket any more: what it was to carry waits for the next one.
+    pub(super) fn hang_up(&self, socket: u64) {
+        self.lock().hung_up = socket;
         self.changed.notify_all();
     }
 
@@ -279,6 +287,21 @@ mod tests {
         outbox.stored(1);
         adder.join().unwrap();
         assert_eq!(outbox.lock().waiting.len(), MESSAGES_MAX);
+    }
+
+    #[test]
+    fn a_detector_that_is_gone_keeps_no_writer_waiting() {
+        let outbox = outbox(2);
+        let (first, _) = outbox.reconnect(Timestamp(0));
+        outbox.next(first).unwrap();
+        let (second, _) = outbox.reconnect(Timestamp(0));
+        outbox.next(second).unwrap();
+        outbox.close();
+        outbox.hang_up(second);
+        assert!(
+            outbox.next(second).is_none(),
+            "the second message waits for an answer to the first that never comes"
+        );
     }
 
     #[test]

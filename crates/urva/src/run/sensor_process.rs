@@ -107,7 +107,7 @@ fn talk(
 ) -> anyhow::Result<JoinHandle<()>> {
     let outbox = Arc::clone(outbox);
     spawn("urva-writer", move || {
-        let listener = link::greet(&mut socket).and_then(|()| listen(socket.try_clone()?, &outbox));
+        let listener = link::greet(&mut socket).and_then(|()| listen(socket.try_clone()?, number, &outbox));
         let listener = match listener {
             Ok(listener) => listener,
             Err(error) => return tracing::warn!("no conversation with the detector: {error:#}"),
@@ -125,12 +125,13 @@ fn talk(
     })
 }
 
-fn listen(mut socket: UnixStream, outbox: &Arc<Outbox>) -> anyhow::Result<JoinHandle<()>> {
+fn listen(mut socket: UnixStream, number: u64, outbox: &Arc<Outbox>) -> anyhow::Result<JoinHandle<()>> {
     let outbox = Arc::clone(outbox);
     spawn("urva-listener", move || {
         while let Ok(Some(Stored { number })) = link::read_frame(&mut socket) {
             outbox.stored(number);
         }
+        outbox.hang_up(number);
     })
 }
 
