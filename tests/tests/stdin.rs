@@ -45,7 +45,7 @@ fn a_file_on_standard_input_is_read() {
     let container = Runc::container(&Rootfs::debian().unwrap()).start().unwrap();
     let shell = sample("malicious.token-theft.sh").unwrap();
     container.write_file("/opt/input.sh", &shell).unwrap();
-    container.exec_as((0, 0), &["dash", "-c", "exec bash < /opt/input.sh"], b"").unwrap();
+    container.exec_as((0, 0), ["dash", "-c", "exec bash < /opt/input.sh"], b"").unwrap();
 
     let limit = std::time::Duration::from_secs(10);
     let found = urva
