@@ -84,6 +84,33 @@ fn check_unprivileged(options: &[&str], lacking: &str) {
 }
 
 #[test]
+fn a_kernel_that_lacks_what_is_needed_is_named() {
+    if !privileged() {
+        return;
+    }
+    // What a kernel without type information looks like.
+    check_kernel(
+        "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" run",
+        &["the kernel has no BTF", "5.15"],
+    );
+}
+
+/// Starts urva from this shell command in a mount namespace of its own, and expects it to end with 2 and these words.
+#[track_caller]
+fn check_kernel(command: &str, words: &[&str]) {
+    let site = Site::new().unwrap();
+    let urva = site.command(["run"]).unwrap();
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "sh", "-c", command]).arg(urva.get_program());
+    let done = shell.env("URVA_STATE", site.state()).env("URVA_CONFIG", site.config()).output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    for word in words {
+        assert!(said.contains(word), "{word:?} is not in: {said}");
+    }
+}
+
+#[test]
 fn a_wrong_config_is_refused() {
     if !privileged() {
         return;
