@@ -94,8 +94,6 @@ pub enum NotCaptured {
     NoSuchModule,
     /// The file could not be opened or read; the system's words.
     Unreadable(String),
-    /// The readers were all busy with earlier files.
-    Overloaded,
 }
 
 /// The file that holds a script.
@@ -284,7 +282,6 @@ impl fmt::Display for NotCaptured {
             Self::Unreadable(why) => {
                 write!(f, "the file could not be read: {}", escape(why.as_bytes()))
             }
-            Self::Overloaded => f.write_str("the readers were busy with earlier files"),
         }
     }
 }

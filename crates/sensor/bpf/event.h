@@ -30,8 +30,6 @@ enum exec_flags {
     EXEC_UNKNOWN_EXECUTABLE = 1 << 0,
     /* A path is longer than what is followed. */
     EXEC_PATH_CUT = 1 << 1,
-    /* The process has a controlling terminal. */
-    EXEC_HAS_TERMINAL = 1 << 2,
 };
 
 /*
@@ -103,9 +101,8 @@ struct executable_verdict {
 
 /* Indices of the per-CPU counters. */
 enum counter {
-    COUNTER_SENT = 0, /* execs handed to user space */
-    COUNTER_LOST = 1, /* execs of which a record found no room in the ring */
-    COUNTER_COUNT = 2,
+    COUNTER_LOST = 0, /* execs of which a record found no room in the ring */
+    COUNTER_COUNT = 1,
 };
 
 #endif

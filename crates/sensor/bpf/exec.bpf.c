@@ -105,8 +105,6 @@ static __always_inline void fill_ids(struct exec_event *event, struct task_struc
     event->pid_namespace = BPF_CORE_READ(own.ns, ns.inum);
     event->network_namespace = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
     event->user_namespace = BPF_CORE_READ(task, cred, user_ns, ns.inum);
-    if (BPF_CORE_READ(task, signal, tty))
-        event->flags |= EXEC_HAS_TERMINAL;
     bpf_probe_read_kernel_str(event->comm, sizeof(event->comm), &task->comm);
 
     struct file *input = NULL;
@@ -213,7 +211,6 @@ static __noinline int send_exec(struct scratch *scratch, struct task_struct *tas
         count(COUNTER_LOST);
         return 0;
     }
-    count(COUNTER_SENT);
     return is_complete ? 0 : send_rest(event, start + event->strings_length, end);
 }
 

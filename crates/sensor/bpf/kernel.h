@@ -173,12 +173,6 @@ struct css_set {
 
 enum cgroup_subsys_id { pids_cgrp_id, memory_cgrp_id };
 
-struct tty_struct;
-
-struct signal_struct {
-    struct tty_struct *tty;
-};
-
 struct task_struct {
     int tgid;
     struct task_struct *real_parent;
@@ -190,7 +184,6 @@ struct task_struct {
     struct fs_struct *fs;
     struct files_struct *files;
     struct nsproxy *nsproxy;
-    struct signal_struct *signal;
     struct css_set *cgroups;
     struct mm_struct *mm;
 };

@@ -31,10 +31,9 @@ pub(crate) struct ExecProbe {
     _skeleton: ExecSkel<'static>,
 }
 
-/// How many execs were sent and lost since the probe was attached.
+/// How many execs were lost since the probe was attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Counts {
-    pub(crate) sent: u64,
     pub(crate) lost: u64,
     /// Times the kernel skipped the probe since it was running on that CPU already.
     pub(crate) skipped: u64,
@@ -100,11 +99,7 @@ impl ExecProbe {
 
     /// Reads the counters.
     pub(crate) fn counts(&self) -> Counts {
-        Counts {
-            sent: self.sum(value::COUNTER_SENT),
-            lost: self.sum(value::COUNTER_LOST),
-            skipped: self.program.recursion_misses(),
-        }
+        Counts { lost: self.sum(value::COUNTER_LOST), skipped: self.program.recursion_misses() }
     }
 
     fn sum(&self, counter: u32) -> u64 {

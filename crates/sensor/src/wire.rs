@@ -16,12 +16,10 @@ pub mod value {
     pub const EVENT_STRINGS: u32 = 2;
     pub const EXEC_UNKNOWN_EXECUTABLE: u32 = 1 << 0;
     pub const EXEC_PATH_CUT: u32 = 1 << 1;
-    pub const EXEC_HAS_TERMINAL: u32 = 1 << 2;
     pub const CLASS_OTHER: u32 = 1;
     pub const CLASS_INTERPRETER: u32 = 2;
     pub const CLASS_BUSYBOX: u32 = 3;
-    pub const COUNTER_SENT: u32 = 0;
-    pub const COUNTER_LOST: u32 = 1;
+    pub const COUNTER_LOST: u32 = 0;
 }
 
 /// Most bytes of strings that are believed: what the kernel itself allows, with room for the environment.

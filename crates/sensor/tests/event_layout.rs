@@ -59,11 +59,9 @@ fn rust_constants() -> Vec<(&'static str, u64)> {
         EVENT_STRINGS,
         EXEC_UNKNOWN_EXECUTABLE,
         EXEC_PATH_CUT,
-        EXEC_HAS_TERMINAL,
         CLASS_OTHER,
         CLASS_INTERPRETER,
         CLASS_BUSYBOX,
-        COUNTER_SENT,
         COUNTER_LOST
     );
     constants.push(("sizeof(struct exec_event)", size_of::<ExecHeader>() as u64));
