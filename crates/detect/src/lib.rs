@@ -87,7 +87,15 @@ impl Detector {
             _ => reasons::find(scorer, &self.indicators, language, (head, tail), peak),
         };
         let model = self.model.id().to_owned();
-        Verdict { label, score, threshold: parameters.malicious_at, language, model, reasons }
+        Verdict {
+            label,
+            score,
+            threshold: parameters.malicious_at,
+            language,
+            model,
+            reasons,
+            layers: Vec::new(),
+        }
     }
 
     /// The window of the highest margin.

@@ -116,5 +116,13 @@ fn keep_ingress(reasons: &mut [Reason]) {
 fn reason(words: &str, technique: Option<Technique>, piece: Piece<'_>, weight: f32) -> Reason {
     let text = String::from_utf8_lossy(piece.bytes.trim_ascii());
     let excerpt = text.chars().take(LONGEST_EXCERPT).collect();
-    Reason { indicator: words.to_owned(), line: piece.line, excerpt, weight, technique }
+    Reason {
+        indicator: words.to_owned(),
+        line: piece.line,
+        end_line: None,
+        layer: None,
+        excerpt,
+        weight,
+        technique,
+    }
 }

@@ -1,6 +1,6 @@
 //! What it means: the detector's judgement of one text.
 
-use crate::Language;
+use crate::{Language, Sha256};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -19,6 +19,26 @@ pub struct Verdict {
     pub model: String,
     /// What made the verdict, heaviest first. Empty for a benign text.
     pub reasons: Vec<Reason>,
+    /// Texts that were found encoded inside the judged one, each after the one that holds it.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
+}
+
+/// A text that another one carries encoded or as a string, as it was unpacked without running anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Where it was found and how it is decoded, from the outside in: `line 3: base64, zlib`.
+    pub origin: String,
+    /// The layer that holds it, as an index into [`Verdict::layers`]; absent where the judged text itself does.
+    pub parent: Option<u32>,
+    /// The language as which it was read.
+    pub language: Language,
+    /// Hash of its bytes.
+    pub sha256: Sha256,
+    /// Length in bytes.
+    pub size: u64,
+    /// Probability that it is malicious, taken alone.
+    pub score: f32,
 }
 
 /// Classes of a text.
@@ -40,6 +60,12 @@ pub struct Reason {
     pub indicator: String,
     /// Line in the text, counted from 1; absent where it concerns the whole.
     pub line: Option<u32>,
+    /// Last line of the same statement; absent where that is `line`.
+    #[serde(default)]
+    pub end_line: Option<u32>,
+    /// The layer that `line` counts in, as an index into [`Verdict::layers`]; absent for the judged text itself.
+    #[serde(default)]
+    pub layer: Option<u32>,
     /// That line or its decisive part, at most 200 characters; not escaped.
     pub excerpt: String,
     /// Contribution to the score, in the model's units (log-odds); comparable within one verdict only.

@@ -93,6 +93,8 @@ fn finding(number: u32, namespace: &str, path: &str) -> Finding {
     let reason = Reason {
         indicator: "fetches a script and runs it".to_owned(),
         line: Some(1),
+        end_line: None,
+        layer: None,
         excerpt: source,
         weight: 2.5,
         technique: Some(Technique::IngressToolTransfer),
@@ -104,6 +106,7 @@ fn finding(number: u32, namespace: &str, path: &str) -> Finding {
         language: Language::Shell,
         model: "test@0123456789ab".to_owned(),
         reasons: vec![reason],
+        layers: Vec::new(),
     };
     Finding::new(capture, verdict, &Redaction::default()).expect("a malicious verdict on a text")
 }

@@ -94,6 +94,8 @@ pub(crate) fn verdict(language: Language) -> Verdict {
     let reason = |indicator: &str, line, excerpt: &str, weight, technique| Reason {
         indicator: indicator.to_owned(),
         line,
+        end_line: None,
+        layer: None,
         excerpt: excerpt.to_owned(),
         weight,
         technique,
@@ -122,6 +124,7 @@ pub(crate) fn verdict(language: Language) -> Verdict {
             reason("sends data out", None, "", 1.5, Some(Technique::ExfiltrationOverC2)),
             reason("unusual words", None, "", 0.5, None),
         ],
+        layers: Vec::new(),
     }
 }
 

@@ -189,6 +189,8 @@ async fn a_finding_comes_back_as_it_was() {
     whole.verdict.reasons.push(Reason {
         indicator: "runs a command".to_owned(),
         line: Some(1),
+        end_line: None,
+        layer: None,
         excerpt: "import os".to_owned(),
         weight: 1.25,
         technique: Some(evidence::Technique::Python),

@@ -57,6 +57,7 @@ pub(crate) fn verdict() -> Verdict {
         language: Language::Python,
         model: "linear@0123456789ab".to_owned(),
         reasons: Vec::new(),
+        layers: Vec::new(),
     }
 }
 

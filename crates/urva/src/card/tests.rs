@@ -62,6 +62,8 @@ fn finding(content: Content) -> Finding {
     let reason = |indicator: &str, line, excerpt: &str, weight, technique| Reason {
         indicator: indicator.to_owned(),
         line,
+        end_line: None,
+        layer: None,
         excerpt: excerpt.to_owned(),
         weight,
         technique,
@@ -76,6 +78,7 @@ fn finding(content: Content) -> Finding {
             reason("fetches a tool", Some(7), "urlretrieve", 3.25, Some(Technique::IngressToolTransfer)),
             reason("runs a file in /tmp", None, "os.system('/tmp/tool --quiet')", 1.5, None),
         ],
+        layers: Vec::new(),
     };
     Finding::new(capture, verdict, &Redaction::default()).expect("a malicious verdict on a text")
 }
