@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::run::Role;
+use crate::scan::ScanArgs;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -27,6 +28,7 @@ Examples:
   urva findings list --namespace shop        what was found in one namespace
   urva findings show 3fa9                    all about the finding whose id begins with 3fa9
   urva findings show 3fa9 --format json      the same as Security Command Center JSON
+  urva scan image.tar                        judge the scripts in an image, an archive or a folder
   urva train corpus/ --output my.model       a model of your own
   urva doctor                                what works on this host, and what does not
   urva config check                          whether the config file is right
@@ -83,6 +85,8 @@ pub(crate) enum Command {
     /// List findings, or show one
     #[command(subcommand)]
     Findings(FindingsCommand),
+    /// Judge the scripts in files, folders, archives, container images and corpora
+    Scan(ScanArgs),
     /// Train a model on a corpus and measure it on texts that it has not seen
     Train(TrainArgs),
     /// Measure on a corpus what `train` would make of it, without making it

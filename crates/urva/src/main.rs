@@ -11,6 +11,7 @@ mod doctor;
 mod findings;
 mod output;
 mod run;
+mod scan;
 mod train;
 
 use clap::{CommandFactory, Parser};
@@ -34,6 +35,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args, globals),
         Command::Process(args) => run::process(args, globals),
         Command::Findings(command) => findings::run(command, globals),
+        Command::Scan(args) => scan::run(args),
         Command::Train(args) => train::train(args),
         Command::Eval(args) => train::eval(args),
         Command::Doctor(args) => doctor::run(args, globals),
