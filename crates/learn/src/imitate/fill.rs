@@ -7,6 +7,131 @@ use crate::random::Random;
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const DIGITS: &[u8] = b"0123456789abcdef";
 
+/// Fillers that are one of few words.
+const WORDS: &[(&str, &[&str])] = &[
+    (
+        "host",
+        &[
+            "attacker.example",
+            "cdn.example.net",
+            "evil.example.com",
+            "c2.example.org",
+            "update.example",
+            "static.example.net",
+            "api.example.org",
+            "node7.example.com",
+            "localhost",
+        ],
+    ),
+    (
+        "port",
+        &["4444", "9001", "1337", "443", "8080", "53", "5555", "31337", "8443", "6666", "9", "4242", "2222"],
+    ),
+    (
+        "name",
+        &[
+            "a",
+            "x",
+            "update",
+            "kworker",
+            "init",
+            "sysd",
+            "agent",
+            "tool",
+            "run",
+            "payload",
+            "dbus",
+            "httpd",
+            "watch",
+            "sync",
+            "java",
+            "bioset",
+            "rcu_bh",
+            "systemd-net",
+            "udevd",
+            "helper",
+            "lib",
+            "kinsing",
+        ],
+    ),
+    (
+        "fn",
+        &[
+            "main",
+            "run",
+            "start",
+            "work",
+            "connect",
+            "go",
+            "loop",
+            "handle",
+            "task",
+            "session",
+            "f",
+            "init",
+            "do_it",
+            "process",
+            "execute",
+            "boot",
+            "serve",
+            "setup_env",
+            "check",
+            "_x",
+        ],
+    ),
+    (
+        "Cls",
+        &[
+            "Agent", "Client", "Worker", "Service", "Session", "Handler", "Runner", "Task", "Node", "Bot",
+            "Link", "Updater", "A",
+        ],
+    ),
+    (
+        "dir",
+        &[
+            "/tmp",
+            "/var/tmp",
+            "/dev/shm",
+            "/tmp/.cache",
+            "/run",
+            "/opt",
+            "/usr/local/bin",
+            "/tmp/.X11-unix",
+            "/var/lib/.d",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "web", "api", "worker", "app", "service", "backend", "portal", "shop", "billing", "notes",
+            "report", "gateway", "tasks", "ledger",
+        ],
+    ),
+    ("secs", &["1", "2", "3", "5", "10", "15", "30", "45", "60", "120", "300", "600", "3600"]),
+    (
+        "ua",
+        &[
+            "Mozilla/5.0",
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36",
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:121.0) Gecko/20100101 Firefox/121.0",
+            "curl/7.88.1",
+            "python-requests/2.31",
+            "Wget/1.21",
+        ],
+    ),
+    (
+        "pool",
+        &[
+            "pool.example.org:3333",
+            "stratum+tcp://pool.example.com:4444",
+            "stratum+ssl://xmr.example.net:443",
+            "xmr.pool.example:14444",
+            "198.51.100.7:3333",
+            "gulf.example.org:10128",
+        ],
+    ),
+];
+
 /// Replaces each choice and filler, the innermost first. `⟦@name#1⟧` is the same word wherever it stands in a text.
 /// An unclosed one, and a filler that nobody knows, is left as it is.
 pub(super) fn fill(text: &str, random: &mut Random) -> String {
@@ -51,131 +176,34 @@ fn letters(alphabet: &[u8], length: usize, random: &mut Random) -> String {
 }
 
 fn filler(name: &str, random: &mut Random) -> Option<String> {
-    let options: &[&str] = match name {
-        "ip" => return Some(ip(random)),
-        "host" if random.below(2) == 0 => return Some(ip(random)),
-        "host" => &[
-            "attacker.example",
-            "cdn.example.net",
-            "evil.example.com",
-            "c2.example.org",
-            "update.example",
-            "static.example.net",
-            "api.example.org",
-            "node7.example.com",
-            "localhost",
-        ],
-        "url" => return Some(url(random)),
-        "webhook" => return Some(webhook(random)),
-        "port" => &[
-            "4444", "9001", "1337", "443", "8080", "53", "5555", "31337", "8443", "6666", "9", "4242", "2222",
-        ],
-        "name" => &[
-            "a",
-            "x",
-            "update",
-            "kworker",
-            "init",
-            "sysd",
-            "agent",
-            "tool",
-            "run",
-            "payload",
-            "dbus",
-            "httpd",
-            "watch",
-            "sync",
-            "java",
-            "bioset",
-            "rcu_bh",
-            "systemd-net",
-            "udevd",
-            "helper",
-            "lib",
-            "kinsing",
-        ],
-        "var" => {
-            &["s", "sock", "c", "conn", "client", "data", "d", "p", "r", "t", "out", "peer", "link", "_s"]
-        }
-        "fn" => &[
-            "main",
-            "run",
-            "start",
-            "work",
-            "connect",
-            "go",
-            "loop",
-            "handle",
-            "task",
-            "session",
-            "f",
-            "init",
-            "do_it",
-            "process",
-            "execute",
-            "boot",
-            "serve",
-            "setup_env",
-            "check",
-            "_x",
-        ],
-        "Cls" => &[
-            "Agent", "Client", "Worker", "Service", "Session", "Handler", "Runner", "Task", "Node", "Bot",
-            "Link", "Updater", "A",
-        ],
-        "dir" => &[
-            "/tmp",
-            "/var/tmp",
-            "/dev/shm",
-            "/tmp/.cache",
-            "/run",
-            "/opt",
-            "/usr/local/bin",
-            "/tmp/.X11-unix",
-            "/var/lib/.d",
-        ],
-        "app" => &[
-            "web", "api", "worker", "app", "service", "backend", "portal", "shop", "billing", "notes",
-            "report", "gateway", "tasks", "ledger",
-        ],
-        "secs" => &["1", "2", "3", "5", "10", "15", "30", "45", "60", "120", "300", "600", "3600"],
-        "ua" => &[
-            "Mozilla/5.0",
-            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36",
-            "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:121.0) Gecko/20100101 Firefox/121.0",
-            "curl/7.88.1",
-            "python-requests/2.31",
-            "Wget/1.21",
-        ],
-        "pool" => &[
-            "pool.example.org:3333",
-            "stratum+tcp://pool.example.com:4444",
-            "stratum+ssl://xmr.example.net:443",
-            "xmr.pool.example:14444",
-            "198.51.100.7:3333",
-            "gulf.example.org:10128",
-        ],
+    Some(match name {
+        "ip" => ip(random),
+        "host" if random.below(2) == 0 => ip(random),
+        "url" => url(random),
+        "webhook" => webhook(random),
         "wallet" => {
             let head = pick(&["4", "8", "bc1q", "1", "0x"], random);
-            return Some(format!("{head}{}", letters(&LETTERS[..62], 20 + random.below(70), random)));
+            format!("{head}{}", letters(&LETTERS[..62], 20 + random.below(70), random))
         }
-        "onion" => return Some(letters(b"abcdefghijklmnopqrstuvwxyz234567", 56, random)),
-        "b64" => return Some(letters(LETTERS, 4 * (6 + random.below(60)), random)),
-        "hex" => return Some(letters(DIGITS, 32, random)),
-        "hex8" => return Some(letters(DIGITS, 8, random)),
-        "HEX" => return Some(letters(DIGITS, 16, random).to_uppercase()),
+        "onion" => letters(b"abcdefghijklmnopqrstuvwxyz234567", 56, random),
+        "b64" => letters(LETTERS, 4 * (6 + random.below(60)), random),
+        "hex" => letters(DIGITS, 32, random),
+        "hex8" => letters(DIGITS, 8, random),
+        "HEX" => letters(DIGITS, 16, random).to_uppercase(),
         "xhex" => {
             let length = 8 + random.below(24);
-            return Some((0..length).map(|_| format!("\\x{}", letters(DIGITS, 2, random))).collect());
+            (0..length).map(|_| format!("\\x{}", letters(DIGITS, 2, random))).collect()
         }
         "ints" => {
-            let numbers: Vec<String> =
-                (0..12 + random.below(30)).map(|_| (32 + random.below(94)).to_string()).collect();
-            return Some(numbers.join(pick(&[", ", ","], random)));
+            let numbers = (0..12 + random.below(30)).map(|_| (32 + random.below(94)).to_string());
+            let numbers: Vec<String> = numbers.collect();
+            numbers.join(pick(&[", ", ","], random))
         }
-        _ => return None,
-    };
-    Some(pick(options, random).to_owned())
+        _ => {
+            let (_, words) = WORDS.iter().find(|(known, _)| *known == name)?;
+            pick(words, random).to_owned()
+        }
+    })
 }
 
 fn ip(random: &mut Random) -> String {
