@@ -4,7 +4,9 @@ Run by `run` with the interpreter that has guarddog. GuardDog compiles its rules
 rule is kept, so that it is not charged for that.
 """
 
+import contextlib
 import functools
+import io
 import logging
 import sys
 
@@ -14,9 +16,12 @@ import yara
 yara.compile = functools.lru_cache(maxsize=None)(yara.compile)
 logging.disable(logging.CRITICAL)
 
-from guarddog.analyzer.analyzer import Analyzer  # noqa: E402
+# It prints that it could not fetch the lists of popular packages, which only its rules for names need.
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    from guarddog.analyzer import analyzer as guarddog
 
-analyzer = Analyzer()
+    guarddog.get_metadata_detectors = lambda ecosystem: {}
+    analyzer = guarddog.Analyzer()
 
 
 def judge(path):

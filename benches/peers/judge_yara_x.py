@@ -4,11 +4,11 @@ Run by `run` with the interpreter that has both. A rule says of itself how sever
 capabilities, which alone are harmless, do not count. A rule that YARA-X does not compile is named and left out.
 """
 
+import importlib.util
 import pathlib
 import sys
 
 import judging
-import guarddog
 import yara_x
 
 HIGH = "a threat rule of high severity"
@@ -16,8 +16,12 @@ SPECIFIC = "one of high severity and specificity"
 
 
 def compiled():
+    # The package is found and not imported: it would look for lists of packages on the network.
+    package = pathlib.Path(importlib.util.find_spec("guarddog").origin).parent
+    folder = package / "analyzer" / "sourcecode"
     rules = yara_x.Compiler()
-    for path in sorted((pathlib.Path(guarddog.__file__).parent / "analyzer" / "sourcecode").glob("threat-*.yar")):
+    rules.add_include_dir(str(folder))
+    for path in sorted(folder.glob("threat-*.yar")):
         try:
             rules.add_source(path.read_text())
         except yara_x.CompileError as error:

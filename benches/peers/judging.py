@@ -1,6 +1,6 @@
 """What the tools' judges share: going through a folder, timing each verdict, and writing one line for each script.
 
-A script lies at `NUMBER/package/NAME`, as it would in a package. A line is `{"number", "points", "seconds"}`. Files are read as data. A tool that fails on a file has not flagged it; the
+A judge has no network: what a tool wants to fetch when it starts, it goes without. A script lies at `NUMBER/package/NAME`, as it would in a package. A line is `{"number", "points", "seconds"}`. Files are read as data. A tool that fails on a file has not flagged it; the
 failure is counted on standard error. A judge stops at its time limit, and `run` refuses a table that lacks files.
 """
 
@@ -8,6 +8,14 @@ import json
 import pathlib
 import sys
 import time
+
+
+def refuse_network(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        raise PermissionError("a judge has no network")
+
+
+sys.addaudithook(refuse_network)
 
 
 def run(arguments, judge):
