@@ -8,14 +8,15 @@
 //! half; the whole text is one more window. Memory is bounded by two blocks and one bit for each bucket.
 
 use crate::indicators::{Indicators, Marks};
-use crate::text::{Piece, normalise, pieces};
+use crate::terms::{self, Term, mix};
+use crate::text::{Piece, pieces};
 use evidence::Language;
 
 /// Version of the mapping from text to buckets.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Buckets of grams of one language, as a power of two.
-pub const BUCKET_BITS: u32 = 19;
+pub const BUCKET_BITS: u32 = 20;
 
 /// Buckets of grams; those behind them belong to indicators.
 pub const GRAMS: u32 = 1 << BUCKET_BITS;
@@ -44,7 +45,6 @@ pub struct Extractor<'i> {
     language: Language,
     indicators: &'i Indicators,
     seen: BitSet,
-    line: Vec<u8>,
 }
 
 /// Buckets of a block with the indicators that were seen in it.
@@ -59,7 +59,7 @@ struct Block {
 impl<'i> Extractor<'i> {
     /// For texts of `language`.
     pub fn new(language: Language, indicators: &'i Indicators) -> Self {
-        Self { language, indicators, seen: BitSet::new(), line: Vec::new() }
+        Self { language, indicators, seen: BitSet::new() }
     }
 
     /// Shows each window of the text to `visit`; the window of the whole text comes last. A text of at
@@ -87,15 +87,30 @@ impl<'i> Extractor<'i> {
         visit(Window { buckets: &whole.buckets, pieces: whole.pieces });
     }
 
-    /// Shows the buckets that each piece of the range adds to those before it in the range.
-    pub(crate) fn pieces_of<'t>(&mut self, text: &[Piece<'t>], visit: &mut dyn FnMut(Piece<'t>, &[u32])) {
+    /// Shows each piece of a range of the text, as it was written, with the buckets that it adds to those before it.
+    pub(crate) fn pieces_of(
+        &mut self,
+        (head, tail): (&[u8], &[u8]),
+        (start, end): (usize, usize),
+        visit: &mut dyn FnMut(Piece<'_>, &[u32]),
+    ) {
         self.seen.clear();
-        let mut tokens = Tokens::default();
         let mut buckets = Vec::new();
-        for &piece in text {
-            buckets.clear();
-            self.add_piece(piece, &mut tokens, &mut buckets);
-            visit(piece, &buckets);
+        let mut at = 0;
+        for (part, numbered) in [(head, true), (tail, false)] {
+            let read = terms::read(self.language, part);
+            let mut sequence = Sequence::over(&read.terms);
+            for piece in pieces(&read.code, numbered).take(end.saturating_sub(at)) {
+                if at >= start {
+                    buckets.clear();
+                    self.add_piece(piece, &mut sequence, &mut buckets);
+                    let written = part.get(piece.at..piece.at + piece.bytes.len()).unwrap_or(piece.bytes);
+                    visit(Piece { bytes: written, ..piece }, &buckets);
+                } else {
+                    sequence.add_until(piece.at + piece.bytes.len(), &mut |_| {});
+                }
+                at += 1;
+            }
         }
     }
 
@@ -103,10 +118,12 @@ impl<'i> Extractor<'i> {
         let mut block = Block::default();
         let mut at = 0;
         for (part, numbered) in [(head, true), (tail, false)] {
-            let mut tokens = Tokens::default();
-            for piece in pieces(part, numbered) {
-                block.marks |= self.add_piece(piece, &mut tokens, &mut block.buckets);
-                block.bytes += piece.bytes.len() + 1;
+            let read = terms::read(self.language, part);
+            let mut sequence = Sequence::over(&read.terms);
+            for piece in pieces(&read.code, numbered) {
+                block.marks |= self.add_piece(piece, &mut sequence, &mut block.buckets);
+                // Blanks say nothing, so they must not keep lines apart.
+                block.bytes += piece.bytes.trim_ascii().len();
                 at += 1;
                 if block.bytes >= BLOCK_BYTES {
                     self.close(&mut block, at, visit);
@@ -126,16 +143,14 @@ impl<'i> Extractor<'i> {
         visit(&mut self.seen, closed);
     }
 
-    fn add_piece(&mut self, piece: Piece<'_>, tokens: &mut Tokens, buckets: &mut Vec<u32>) -> Marks {
-        normalise(piece, &mut self.line);
+    fn add_piece(&mut self, piece: Piece<'_>, sequence: &mut Sequence<'_>, buckets: &mut Vec<u32>) -> Marks {
         let seen = &mut self.seen;
         let mut add = |bucket| {
             if seen.insert(bucket) {
                 buckets.push(bucket);
             }
         };
-        add_character_grams(&self.line, &mut add);
-        tokens.add(&self.line, &mut add);
+        sequence.add_until(piece.at + piece.bytes.len(), &mut add);
         let marks = self.indicators.marks(self.language, piece.bytes);
         for mark in marks.iter() {
             add(GRAMS + u32::from(mark));
@@ -169,74 +184,34 @@ fn add_pairs(marks: Marks, buckets: &mut Vec<u32>, seen: &mut BitSet) {
     }
 }
 
-/// Grams of 3, 4 and 5 bytes; the tag above the bytes keeps the three lengths apart.
-fn add_character_grams(line: &[u8], add: &mut impl FnMut(u32)) {
-    let mut recent: u64 = 0;
-    for (index, &byte) in line.iter().enumerate() {
-        recent = recent << 8 | u64::from(byte);
-        if index >= 2 {
-            add(bucket_of(recent & 0xff_ffff | 3 << 56));
-        }
-        if index >= 3 {
-            add(bucket_of(recent & 0xffff_ffff | 4 << 56));
-        }
-        if index >= 4 {
-            add(bucket_of(recent & 0xff_ffff_ffff | 5 << 56));
-        }
-    }
-}
-
-/// The last two tokens, which the next ones make pairs and triples with, across lines.
-#[derive(Debug, Default)]
-struct Tokens {
+/// Walks along the terms of a part and makes grams of one, two and three.
+#[derive(Debug)]
+struct Sequence<'t> {
+    terms: std::slice::Iter<'t, Term>,
     last: u64,
     last_but_one: u64,
 }
 
-impl Tokens {
-    fn add(&mut self, line: &[u8], add: &mut impl FnMut(u32)) {
-        let mut at = 0;
-        while let Some(&byte) = line.get(at) {
-            let start = at;
-            at += 1;
-            if is_word(byte) {
-                while line.get(at).is_some_and(|&next| is_word(next)) {
-                    at += 1;
-                }
-            } else if byte == b' ' || byte == b'\n' {
+impl<'t> Sequence<'t> {
+    fn over(terms: &'t [Term]) -> Self {
+        Self { terms: terms.iter(), last: 0, last_but_one: 0 }
+    }
+
+    /// Adds the grams that end before a place.
+    fn add_until(&mut self, end: usize, add: &mut impl FnMut(u32)) {
+        while let Some(term) = self.terms.as_slice().first().filter(|term| (term.at as usize) < end) {
+            self.terms.next();
+            add(bucket_of(term.hash));
+            if term.is_aside {
                 continue;
             }
-            self.push(hash_bytes(&line[start..at]), add);
+            let pair = terms::join(self.last, term.hash);
+            add(bucket_of(pair));
+            add(bucket_of(terms::join(self.last_but_one, pair)));
+            self.last_but_one = self.last;
+            self.last = term.hash;
         }
     }
-
-    fn push(&mut self, token: u64, add: &mut impl FnMut(u32)) {
-        add(bucket_of(token));
-        let pair = mix(self.last ^ token.rotate_left(17));
-        add(bucket_of(pair));
-        add(bucket_of(mix(self.last_but_one.rotate_left(31) ^ pair)));
-        self.last_but_one = self.last;
-        self.last = token;
-    }
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-/// FNV-1a, spread by [`mix`].
-fn hash_bytes(bytes: &[u8]) -> u64 {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
-    mix(hash)
-}
-
-/// The finaliser of MurmurHash3 (64 bits), shortened by its last multiplication.
-fn mix(mut hash: u64) -> u64 {
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^ hash >> 33
 }
 
 /// Fibonacci hashing of the mixed key to [`BUCKET_BITS`].

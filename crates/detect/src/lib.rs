@@ -13,6 +13,7 @@ mod indicator_table;
 mod indicators;
 pub mod model;
 mod reasons;
+mod terms;
 mod text;
 
 pub use indicators::{Indicators, TableError};

@@ -8,7 +8,7 @@ use crate::features::Extractor;
 use crate::indicator_table::{FETCHES, READS_WEB, WRITES_BINARY, Worth};
 use crate::indicators::{Indicators, indicator};
 use crate::model::Scorer;
-use crate::text::{Piece, pieces};
+use crate::text::Piece;
 use evidence::{Language, Reason, Technique};
 
 /// Most reasons that a verdict has.
@@ -32,17 +32,16 @@ pub(crate) fn find(
     peak: Peak,
 ) -> Vec<Reason> {
     let (start, end) = peak.pieces;
-    let text: Vec<Piece<'_>> = pieces(head, true)
-        .chain(pieces(tail, false))
-        .skip(start)
-        .take(end.saturating_sub(start).min(MOST_PIECES))
-        .collect();
     let mut found = Found { language, named: Vec::new(), unnamed: Vec::new(), reads_web: None, writes: None };
-    Extractor::new(language, indicators).pieces_of(&text, &mut |piece, buckets| {
-        let weight =
-            buckets.iter().map(|&bucket| peak.values.of_bucket(bucket) * scorer.weight(bucket)).sum();
-        found.add(indicators, piece, weight);
-    });
+    Extractor::new(language, indicators).pieces_of(
+        (head, tail),
+        (start, end.min(start.saturating_add(MOST_PIECES))),
+        &mut |piece, buckets| {
+            let weight =
+                buckets.iter().map(|&bucket| peak.values.of_bucket(bucket) * scorer.weight(bucket)).sum();
+            found.add(indicators, piece, weight);
+        },
+    );
     found.heaviest_first()
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Weighed<'s> {
 }
 
 /// Cost of an imitation: a template counts as several clusters, for what it stands for is rare in corpora.
-const IMITATION_COST: f32 = 0.5;
+const IMITATION_COST: f32 = 0.2;
 
 /// Gives each sample its cost: trusted labels count more, and a cluster counts as the square root of its size.
 pub(crate) fn weigh<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<Weighed<'s>> {
@@ -48,7 +48,8 @@ pub(crate) fn weigh<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<Weighe
         let trust = match sample.confidence {
             Confidence::High => 1.0,
             Confidence::Medium => 0.6,
-            Confidence::Low => 0.25,
+            // Most of them are not attacks: any more than this costs recall.
+            Confidence::Low => 0.02,
         };
         trust / size_of.get(&(sample.cluster, sample.is_malicious)).map_or(1.0, |size| size.sqrt())
     };

@@ -59,9 +59,9 @@ impl Default for TrainOptions {
             corpora: Vec::new(),
             name: "linear".to_owned(),
             seed: 1,
-            cluster_limit: 12,
+            cluster_limit: 6,
             folds: 5,
-            strength: 4.0,
+            strength: 1.0,
             imitations: 24,
         }
     }
