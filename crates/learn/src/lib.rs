@@ -10,6 +10,7 @@
 
 mod calibrate;
 mod corpus;
+pub mod disguise;
 mod fit;
 mod folds;
 mod imitate;
@@ -18,6 +19,7 @@ mod report;
 mod solve;
 
 pub use corpus::CorpusCounts;
+pub use random::Random;
 pub use report::{LanguageReport, Rates, RecallAt, Report, SourceShare};
 
 use corpus::Corpus;

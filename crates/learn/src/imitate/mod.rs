@@ -11,9 +11,8 @@ mod templates;
 
 use crate::LearnError;
 use crate::corpus::{Confidence, Sample, hash};
+use crate::disguise::Disguise;
 use crate::random::Random;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use evidence::Language;
 use fill::fill;
 use templates::Template;
@@ -64,7 +63,9 @@ fn in_round(round: u64, template: &Template, everyday: &[&str], random: &mut Ran
             let styled = style::restyle(language, &text, random).unwrap_or(text);
             surround(&styled, everyday, random)
         }
-        7 if template.is_malicious => obfuscate(language, &text, random),
+        4 => disguise(language, text, REWORDED, random),
+        7 if template.is_malicious => disguise(language, text, WRAPPED, random),
+        7 => disguise(language, text, PACKED, random),
         _ => text,
     }
 }
@@ -88,25 +89,44 @@ fn on_one_line(text: &str) -> Option<String> {
     is_plain.then(|| text.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join(";"))
 }
 
-/// Wraps an attack as droppers do.
-fn obfuscate(language: Language, text: &str, random: &mut Random) -> String {
-    let encoded = STANDARD.encode(text);
-    let forms: &[&str] = match language {
-        Language::Python => &[
-            "import base64\nexec(base64.b64decode('⟦@x⟧'))",
-            "exec(__import__('base64').b64decode('⟦@x⟧').decode())",
-            "import base64, subprocess\ncode = base64.b64decode(b\"⟦@x⟧\")\neval(compile(code, '<string>', 'exec'))",
-            "import codecs,base64\npayload='⟦@x⟧'\nexec(compile(base64.b64decode(payload),'','exec'))",
-        ],
-        Language::Shell => &[
-            "echo ⟦@x⟧ | base64 -d | sh",
-            "echo '⟦@x⟧'|base64 --decode|bash",
-            "eval \"$(echo ⟦@x⟧ | base64 -d)\"",
-            "bash -c \"$(base64 -d <<< ⟦@x⟧)\"",
-            "P=⟦@x⟧\nprintf '%s' \"$P\" | base64 -d | /bin/sh",
-        ],
-    };
-    forms[random.below(forms.len())].replace("⟦@x⟧", &encoded)
+/// What both sides do to the words of a text.
+const REWORDED: &[Disguise] = &[
+    Disguise::Rename,
+    Disguise::Strip,
+    Disguise::Stuff,
+    Disguise::SplitStrings,
+    Disguise::EscapeStrings,
+    Disguise::Indirection,
+    Disguise::DeadCode,
+];
+
+/// What droppers do to a whole text.
+const WRAPPED: &[Disguise] = &[
+    Disguise::Base64,
+    Disguise::Base64,
+    Disguise::Base32,
+    Disguise::Base85,
+    Disguise::Hex,
+    Disguise::Rot13,
+    Disguise::Reversed,
+    Disguise::Xor,
+    Disguise::Escapes,
+    Disguise::Compressed,
+    Disguise::Layers,
+];
+
+/// What is done to harmless text, so that neither packing nor short names tells the sides apart.
+const PACKED: &[Disguise] = &[Disguise::Minify, Disguise::Pack, Disguise::Compressed, Disguise::Base64];
+
+/// `text` in one of the disguises that fit it; as it is where none was found.
+fn disguise(language: Language, text: String, choice: &[Disguise], random: &mut Random) -> String {
+    for _ in 0..4 {
+        let made = choice[random.below(choice.len())].apply(language, text.as_bytes(), random, &[]);
+        if let Some(made) = made.and_then(|bytes| String::from_utf8(bytes).ok()) {
+            return made;
+        }
+    }
+    text
 }
 
 #[cfg(test)]
