@@ -12,9 +12,11 @@ pub mod features;
 mod indicator_table;
 mod indicators;
 pub mod model;
+pub mod reading;
 mod reasons;
 mod terms;
 mod text;
+pub mod unpack;
 
 pub use indicators::{Indicators, TableError};
 pub use model::ModelError;

@@ -1,0 +1,633 @@
+//! Calls of what Python and its library offer: decoders, conversions, looking up by name. Interpreters of text are
+//! in `sink`, methods of values in `method`.
+
+use super::eval::{Arguments, Evaluator};
+use super::operate;
+use super::random::MersenneTwister;
+use super::value::{Provenance, Value};
+use crate::unpack::decode;
+use crate::unpack::marshal;
+use crate::unpack::step::Step;
+use std::rc::Rc;
+
+/// Most decoded values that are kept until the end.
+const MOST_DECODED: usize = 64;
+
+/// A path without what does not change its meaning: `__builtins__.__dict__.exec` is `exec`.
+fn canonical(path: &str) -> String {
+    let mut rest = path;
+    loop {
+        let start = rest;
+        for prefix in ["builtins.", "__builtins__.", "__builtin__.", "__main__.", "__dict__.", "globals().", "six.moves."] {
+            rest = rest.strip_prefix(prefix).unwrap_or(rest);
+        }
+        if rest.len() == start.len() {
+            break;
+        }
+    }
+    let rest = rest.strip_suffix(".__call__").unwrap_or(rest);
+    if rest.contains("__dict__") { rest.replace(".__dict__", "") } else { rest.to_owned() }
+}
+
+impl Evaluator<'_> {
+    pub(super) fn attribute(&mut self, object: &Value, name: &str) -> Value {
+        match object {
+            Value::Path(path) => {
+                let path = if path.starts_with("__builtins__") { canonical(&format!("{path}.{name}")) } else { format!("{path}.{name}") };
+                self.get(&path).cloned().unwrap_or_else(|| Value::Path(path.into()))
+            }
+            Value::Unknown => Value::Path(format!("?.{name}").into()),
+            Value::Function(function) if name == "__name__" => {
+                Value::text(function.name.to_string(), Rc::new(Provenance::default()))
+            }
+            _ => Value::Method(Rc::new((object.clone(), name.into()))),
+        }
+    }
+
+    pub(super) fn index(&mut self, object: &Value, index: &Value) -> Value {
+        if let (Value::Path(path), Some(key)) = (object, index.as_str()) {
+            return match &*canonical(path) {
+                "globals()" | "__builtins__" | "sys.modules" | "__dict__" | "builtins" => self.name(key),
+                path => {
+                    let path = path.strip_suffix(".__dict__").unwrap_or(path);
+                    let path = canonical(&format!("{path}.{key}"));
+                    self.get(&path).cloned().unwrap_or_else(|| Value::Path(path.into()))
+                }
+            };
+        }
+        if let (Some(origin), Some(content)) = (object.origin(), object.content()) {
+            let (origin, length) = (Rc::clone(origin), content.len());
+            self.look_at(&origin, length);
+            if !content.is_ascii() {
+                self.session.spend(length / 16);
+            }
+        }
+        operate::index(object, index)
+    }
+
+    pub(super) fn call(&mut self, callee: &Value, arguments: &Arguments) -> Value {
+        match callee {
+            Value::Function(function) => {
+                let function = Rc::clone(function);
+                self.call_function(&function, arguments)
+            }
+            Value::Method(method) => {
+                let method = Rc::clone(method);
+                self.call_method(&method.0, &method.1, arguments)
+            }
+            Value::Path(path) => {
+                let path = canonical(path);
+                if path.contains('.')
+                    && let Some(Value::Function(function)) = self.get(&path).cloned()
+                {
+                    return self.call_function(&function, arguments);
+                }
+                self.call_path(&path, arguments)
+            }
+            _ => Value::Unknown,
+        }
+    }
+
+    fn call_path(&mut self, path: &str, arguments: &Arguments) -> Value {
+        let (module, name) = path.rsplit_once('.').unwrap_or(("", path));
+        match (module, name) {
+            ("", "eval") => return self.evaluate(&arguments.get(0).clone()),
+            ("", "compile") => return self.compiled(arguments.get(0)),
+            _ => {}
+        }
+        if self.sink(module, name, arguments) {
+            return Value::Unknown;
+        }
+        if let Some(value) = self.decoder(module, name, arguments) {
+            return value;
+        }
+        if let Some(value) = self.lookup(module, name, arguments) {
+            return value;
+        }
+        if module.is_empty() {
+            return self.builtin(name, arguments);
+        }
+        match module {
+            "str" | "bytes" | "bytearray" if !matches!(name, "fromhex" | "maketrans") => {
+                let Some((object, rest)) = arguments.plain.split_first() else { return Value::Unknown };
+                let rest = Arguments { plain: rest.to_vec(), named: arguments.named.clone() };
+                self.call_method(&object.clone(), name, &rest)
+            }
+            "random" => self.draw(name, arguments),
+            "string" if name == "join" => {
+                let separator = match arguments.plain.get(1) {
+                    Some(separator) => separator.clone(),
+                    None => Value::text(" ".into(), Rc::new(Provenance::default())),
+                };
+                let joined = Arguments { plain: vec![arguments.get(0).clone()], named: Vec::new() };
+                self.call_method(&separator, "join", &joined)
+            }
+            "itertools" if name == "cycle" || name == "chain" => arguments.get(0).clone(),
+            _ => Value::Unknown,
+        }
+    }
+
+    /// `compile(text, …)` is worth the text.
+    fn compiled(&mut self, source: &Value) -> Value {
+        match source {
+            Value::Text(text) => {
+                Value::text(text.content.to_string(), operate::after(&text.origin, Step::Compiled))
+            }
+            Value::Bytes(_) => as_text(source),
+            _ => source.clone(),
+        }
+    }
+
+    fn draw(&mut self, name: &str, arguments: &Arguments) -> Value {
+        let (one, two) = (arguments.get(0).as_int(), arguments.get(1).as_int());
+        match (name, one, two) {
+            ("seed", Some(seed), _) => {
+                self.random = u64::try_from(seed.abs()).ok().map(MersenneTwister::new);
+                Value::None
+            }
+            ("randint", Some(low), Some(high)) => {
+                let drawn = self.random.as_mut().and_then(|random| random.between(low, high));
+                drawn.map_or(Value::Unknown, Value::Int)
+            }
+            _ => Value::Unknown,
+        }
+    }
+
+    /// Names that are looked up by text rather than written.
+    fn lookup(&mut self, module: &str, name: &str, arguments: &Arguments) -> Option<Value> {
+        let first = arguments.get(0);
+        match (module, name) {
+            ("", "__import__") | ("importlib", "import_module" | "__import__") | ("", "import_module") => {
+                self.session.facts.steps.insert(Step::Lookup);
+                Some(first.as_str().map_or(Value::Unknown, Value::path))
+            }
+            ("", "getattr") | (_, "__getattribute__" | "__getattr__") => {
+                let (object, name) = if name == "getattr" {
+                    (first.clone(), arguments.get(1))
+                } else {
+                    (Value::path(module), first)
+                };
+                let name = name.as_str()?.to_owned();
+                self.session.facts.steps.insert(Step::Lookup);
+                Some(self.attribute(&object, &name))
+            }
+            ("", "setattr") => {
+                if let (Value::Path(path), Some(name)) = (first, arguments.get(1).as_str()) {
+                    let name = format!("{path}.{name}");
+                    self.set(&name, arguments.get(2).clone());
+                }
+                Some(Value::None)
+            }
+            ("", "globals" | "locals") => Some(Value::path("globals()")),
+            ("", "vars") => Some(first.clone()),
+            (_, "get" | "__getitem__") if matches!(module, "globals()" | "__builtins__" | "sys.modules" | "") => {
+                Some(self.index(&Value::path(module), first))
+            }
+            ("", "open") | ("io" | "codecs" | "os", "open" | "fdopen") | ("tempfile", "NamedTemporaryFile") => {
+                Some(Value::path("open()"))
+            }
+            ("pathlib", "Path") | ("", "Path") => Some(Value::path("open()")),
+            ("io", "BytesIO" | "StringIO") | ("", "BytesIO" | "StringIO") => Some(first.clone()),
+            (_, "maketrans") => Some(make_table(arguments)),
+            ("threading", "Thread") | ("", "Thread") | ("multiprocessing", "Process") => {
+                if let Some(target @ Value::Function(_)) = arguments.named("target") {
+                    let target = target.clone();
+                    self.call(&target, &Arguments { plain: Vec::new(), named: Vec::new() });
+                }
+                Some(Value::Unknown)
+            }
+            _ => None,
+        }
+    }
+
+    /// What is made of numbers: the last data whose items were looked at, plus how.
+    pub(super) fn from_numbers(&self) -> Rc<Provenance> {
+        let step = if self.has_xored { Step::Xor } else { Step::Characters };
+        match &self.source {
+            Some(source) => operate::after(source, step),
+            None => Rc::new(Provenance { steps: vec![step], lines: self.lines, layer: self.layer_number() }),
+        }
+    }
+
+    /// Records what a decoder gave.
+    pub(super) fn decoded(&mut self, content: Vec<u8>, origin: &Rc<Provenance>, step: Step) -> Value {
+        self.session.spend(content.len() / 16);
+        self.session.facts.steps.insert(step);
+        let value = Value::bytes(content, operate::after(origin, step));
+        if self.decoded.len() < MOST_DECODED {
+            self.decoded.push(value.clone());
+        }
+        value
+    }
+
+    fn decoder(&mut self, module: &str, name: &str, arguments: &Arguments) -> Option<Value> {
+        let step = match (module, name) {
+            (_, "b64decode" | "standard_b64decode" | "urlsafe_b64decode" | "decodebytes" | "decodestring" | "a2b_base64") => {
+                Step::Base64
+            }
+            (_, "b32decode") => Step::Base32,
+            (_, "b16decode" | "unhexlify" | "a2b_hex" | "fromhex") => Step::Hex,
+            (_, "b85decode" | "z85decode") => Step::Base85,
+            (_, "a85decode") => Step::Ascii85,
+            (_, "a2b_uu") => Step::UuEncoded,
+            (_, "unquote" | "unquote_plus" | "unquote_to_bytes") => Step::UrlQuoted,
+            ("gzip", "decompress") | (_, "GzipFile") => Step::Gzip,
+            ("lzma", "decompress") => Step::Lzma,
+            ("bz2", "decompress") => Step::Bzip2,
+            ("zlib", "decompress") | (_, "decompress") => Step::Zlib,
+            (_, "decompressobj" | "BZ2Decompressor" | "LZMADecompressor") => return Some(Value::path(module)),
+            ("marshal" | "_marshal", "loads") => return Some(self.unmarshal(arguments.get(0))),
+            ("codecs" | "", "decode" | "encode") if !arguments.plain.is_empty() => {
+                let codec = arguments.plain.get(1).or(arguments.named("encoding"))?.as_str()?.to_owned();
+                return Some(self.coded(arguments.get(0), &codec, name == "encode"));
+            }
+            ("codecs", "getdecoder" | "getencoder" | "lookup") => {
+                let codec = arguments.get(0).as_str()?;
+                return Some(Value::Path(format!("codec:{codec}:{name}").into()));
+            }
+            _ if module.is_empty() && name.starts_with("codec:") => {
+                let (codec, direction) = name.strip_prefix("codec:")?.rsplit_once(':')?;
+                let (codec, is_encode) = (codec.to_owned(), direction == "getencoder");
+                let value = self.coded(arguments.get(0), &codec, is_encode);
+                return Some(Value::list(vec![value, Value::Unknown]));
+            }
+            (_, "Fernet" | "MultiFernet") => {
+                let key = arguments.get(0).content()?.to_vec();
+                return Some(Value::Cipher("fernet".into(), Rc::new(key), Rc::default()));
+            }
+            ("AES" | "Crypto.Cipher.AES" | "Cryptodome.Cipher.AES", "new") => {
+                let key = arguments.get(0).content()?.to_vec();
+                let iv = arguments.plain.get(2).or(arguments.named("iv").or(arguments.named("IV")));
+                let iv = iv.and_then(Value::content).unwrap_or_default().to_vec();
+                return Some(Value::Cipher("aes".into(), Rc::new(key), Rc::new(iv)));
+            }
+            (_, "unpad") => return Some(arguments.get(0).clone()),
+            _ => return None,
+        };
+        let input = arguments.plain.first().or(arguments.named("fileobj").or(arguments.named("data")))?;
+        Some(self.apply(step, input))
+    }
+
+    /// Applies a decoder to a text or to bytes.
+    pub(super) fn apply(&mut self, step: Step, input: &Value) -> Value {
+        let (Some(content), Some(origin)) = (input.content(), input.origin()) else { return Value::Unknown };
+        if !self.session.spend(1 + content.len() / 16) {
+            return Value::Unknown;
+        }
+        let limit = self.session.decoded_limit();
+        let decompressed = |content: &[u8]| match content.first_chunk::<2>() {
+            Some(b"\x1f\x8b") => decode::gzip(content, limit).map(|decoded| (decoded, Step::Gzip)),
+            Some(b"BZ") => decode::bzip2(content, limit).map(|decoded| (decoded, Step::Bzip2)),
+            Some(b"\xfd7" | b"\x5d\0") => decode::lzma(content, limit).map(|decoded| (decoded, Step::Lzma)),
+            _ => decode::zlib(content, limit)
+                .or_else(|| decode::deflate(content, limit))
+                .map(|decoded| (decoded, Step::Zlib)),
+        };
+        let decoded = match step {
+            Step::Base64 => decode::base64(content).map(|decoded| (decoded, step)),
+            Step::Base32 => decode::base32(content).map(|decoded| (decoded, step)),
+            Step::Hex => decode::hex(content, false).map(|decoded| (decoded, step)),
+            Step::Base85 => decode::base85(content).map(|decoded| (decoded, step)),
+            Step::Ascii85 => decode::ascii85(content).map(|decoded| (decoded, step)),
+            Step::UuEncoded => decode::uu(content).map(|decoded| (decoded, step)),
+            Step::UrlQuoted => Some((decode::url_unquoted(content), step)),
+            _ => decompressed(content),
+        };
+        let Some((decoded, step)) = decoded else { return Value::Unknown };
+        let origin = Rc::clone(origin);
+        let value = self.decoded(decoded, &origin, step);
+        if step == Step::UrlQuoted { as_text(&value) } else { value }
+    }
+
+    fn unmarshal(&mut self, input: &Value) -> Value {
+        let (Some(content), Some(origin)) = (input.content(), input.origin()) else { return Value::Unknown };
+        if !self.session.spend(1 + content.len() / 4) {
+            return Value::Unknown;
+        }
+        let Some(listing) = marshal::listing(content) else { return Value::Unknown };
+        let origin = Rc::clone(origin);
+        let value = as_text(&self.decoded(listing.into_bytes(), &origin, Step::Marshal));
+        self.emit(&value, Some(evidence::Language::Python), &[], false);
+        value
+    }
+
+    /// `codecs.decode(value, codec)` and the methods `decode` and `encode`.
+    pub(super) fn coded(&mut self, value: &Value, codec: &str, is_encode: bool) -> Value {
+        let codec = codec.to_ascii_lowercase().replace(['-', '_'], "");
+        let step = match &*codec {
+            "rot13" | "rot" => {
+                let (Some(content), Some(origin)) = (value.content(), value.origin()) else { return Value::Unknown };
+                let (turned, origin) = (decode::rot13(content), Rc::clone(origin));
+                let turned = self.decoded(turned, &origin, Step::Rot13);
+                return as_text(&turned);
+            }
+            "base64" | "base64codec" | "b64" => Step::Base64,
+            "hex" | "hexcodec" => Step::Hex,
+            "zlib" | "zip" | "zlibcodec" => Step::Zlib,
+            "bz2" | "bz2codec" => Step::Bzip2,
+            "uu" | "uucodec" => Step::UuEncoded,
+            "unicodeescape" | "stringescape" | "rawunicodeescape" | "escape" if !is_encode => {
+                let (Some(content), Some(origin)) = (value.content(), value.origin()) else { return Value::Unknown };
+                let (content, origin) =
+                    (super::literal::unescape(content, false).0.into_owned(), Rc::clone(origin));
+                return as_text(&self.decoded(content, &origin, Step::Escapes));
+            }
+            "utf16" | "utf16le" | "utf16be" | "utf32" | "utf7" | "cp037" | "idna" | "punycode" => {
+                return self.charset(value, &codec, is_encode);
+            }
+            _ => return if is_encode { as_bytes(value, &codec) } else { as_text_of(value, &codec) },
+        };
+        if is_encode { Value::Unknown } else { self.apply(step, value) }
+    }
+
+    fn charset(&mut self, value: &Value, codec: &str, is_encode: bool) -> Value {
+        if is_encode {
+            return Value::Unknown;
+        }
+        let Value::Bytes(data) = value else { return Value::Unknown };
+        let (text, _) = crate::reading::decode_named(codec, &data.content).unwrap_or_default();
+        self.session.spend(text.len() / 16);
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Value::text(text, Rc::clone(&data.origin))
+    }
+
+    fn builtin(&mut self, name: &str, arguments: &Arguments) -> Value {
+        let first = arguments.get(0);
+        match name {
+            "chr" | "unichr" => first
+                .as_int()
+                .and_then(|code| u32::try_from(code).ok())
+                .and_then(char::from_u32)
+                .map_or(Value::Unknown, |letter| Value::text(letter.into(), self.from_numbers())),
+            "ord" => match first {
+                Value::Text(text) => text.content.chars().next().map_or(Value::Unknown, |c| Value::Int(i64::from(u32::from(c)))),
+                Value::Bytes(data) => data.content.first().map_or(Value::Unknown, |byte| Value::Int(i64::from(*byte))),
+                _ => Value::Unknown,
+            },
+            "int" => int(first, arguments.plain.get(1).and_then(Value::as_int)),
+            "str" | "unicode" | "repr" | "ascii" => match (first, arguments.plain.get(1)) {
+                (Value::Bytes(_), Some(codec)) => as_text_of(first, codec.as_str().unwrap_or("utf8")),
+                (Value::Text(_), _) => first.clone(),
+                (Value::Int(_), _) => Value::text(operate::shown(first), self.from_numbers()),
+                _ => Value::Unknown,
+            },
+            "bytes" | "bytearray" | "memoryview" | "buffer" => self.make_bytes(first, arguments),
+            "list" | "tuple" | "set" | "iter" | "sorted" | "frozenset" => {
+                let first = first.clone();
+                if arguments.plain.is_empty() {
+                    return Value::list(Vec::new());
+                }
+                self.items(&first).map_or(Value::Unknown, Value::list)
+            }
+            "dict" => self.make_dictionary(first, arguments),
+            "len" => match first {
+                Value::Text(text) => Value::int(text.content.chars().count()),
+                Value::Bytes(data) => Value::int(data.content.len()),
+                Value::List(items) => Value::int(items.len()),
+                Value::Dictionary(pairs) => Value::int(pairs.len()),
+                _ => Value::Unknown,
+            },
+            "range" | "xrange" => self.range(arguments),
+            "reversed" => {
+                let first = first.clone();
+                let origin = first.origin().map(|origin| operate::after(origin, Step::Reversed));
+                let Some(mut items) = self.items(&first) else { return Value::Unknown };
+                items.reverse();
+                if let Some(origin) = origin {
+                    for item in &mut items {
+                        if let Value::Text(text) = item {
+                            text.origin = Rc::clone(&origin);
+                        }
+                    }
+                }
+                Value::list(items)
+            }
+            "enumerate" => {
+                let first = first.clone();
+                let start = arguments.plain.get(1).and_then(Value::as_int).unwrap_or(0);
+                let Some(items) = self.items(&first) else { return Value::Unknown };
+                let numbered = items.into_iter().zip(start..).map(|(item, at)| Value::list(vec![Value::Int(at), item]));
+                Value::list(numbered.collect())
+            }
+            "zip" | "izip" => self.zip(&arguments.plain),
+            "map" | "imap" => self.map(&arguments.plain),
+            "filter" => match (first, arguments.get(1).clone()) {
+                (Value::None, items) => items,
+                _ => Value::Unknown,
+            },
+            "sum" => {
+                let first = first.clone();
+                let Some(items) = self.items(&first) else { return Value::Unknown };
+                items.iter().map(Value::as_int).try_fold(0_i64, |sum, item| sum.checked_add(item?)).map_or(Value::Unknown, Value::Int)
+            }
+            "abs" => first.as_int().map_or(Value::Unknown, |value| Value::Int(value.wrapping_abs())),
+            "hex" => first.as_int().map_or(Value::Unknown, |value| Value::text(format!("{value:#x}"), self.from_numbers())),
+            "next" => match first {
+                Value::List(items) => items.first().cloned().unwrap_or_default(),
+                _ => Value::Unknown,
+            },
+            _ => Value::Unknown,
+        }
+    }
+
+    fn make_bytes(&mut self, first: &Value, arguments: &Arguments) -> Value {
+        match first {
+            Value::Bytes(_) => first.clone(),
+            Value::Text(_) => as_bytes(first, arguments.get(1).as_str().unwrap_or("utf8")),
+            Value::Int(length) => {
+                let length = usize::try_from(*length).unwrap_or(usize::MAX);
+                if length > self.session.decoded_limit() {
+                    return Value::Unknown;
+                }
+                self.session.spend(length / 16);
+                Value::bytes(vec![0; length], self.from_numbers())
+            }
+            Value::List(items) => {
+                let bytes: Option<Vec<u8>> =
+                    items.iter().map(|item| item.as_int().and_then(|byte| u8::try_from(byte).ok())).collect();
+                let Some(bytes) = bytes else { return Value::Unknown };
+                if bytes.is_empty() {
+                    return Value::bytes(bytes, Rc::new(Provenance { lines: self.lines, layer: self.layer_number(), steps: Vec::new() }));
+                }
+                self.session.spend(bytes.len() / 8);
+                Value::bytes(bytes, self.from_numbers())
+            }
+            _ if arguments.plain.is_empty() => Value::bytes(
+                Vec::new(),
+                Rc::new(Provenance { lines: self.lines, layer: self.layer_number(), steps: Vec::new() }),
+            ),
+            _ => Value::Unknown,
+        }
+    }
+
+    fn make_dictionary(&mut self, first: &Value, arguments: &Arguments) -> Value {
+        let mut pairs = Vec::new();
+        if let Value::Dictionary(known) = first {
+            pairs.extend(known.iter().cloned());
+        } else if let Some(items) = self.items(first) {
+            for item in items {
+                let Value::List(pair) = item else { return Value::Unknown };
+                pairs.push((pair.first().cloned().unwrap_or_default(), pair.get(1).cloned().unwrap_or_default()));
+            }
+        }
+        for (name, value) in &arguments.named {
+            pairs.push((Value::text(name.to_string(), Rc::new(Provenance::default())), value.clone()));
+        }
+        Value::Dictionary(Rc::new(pairs))
+    }
+
+    fn range(&mut self, arguments: &Arguments) -> Value {
+        let bound = |at: usize| arguments.plain.get(at).map(Value::as_int);
+        let (start, end, step) = match (bound(0), bound(1), bound(2)) {
+            (Some(Some(end)), None, _) => (0, end, 1),
+            (Some(Some(start)), Some(Some(end)), None) => (start, end, 1),
+            (Some(Some(start)), Some(Some(end)), Some(Some(step))) if step != 0 => (start, end, step),
+            _ => return Value::Unknown,
+        };
+        let count = end.saturating_sub(start).checked_div(step).unwrap_or(0).max(0);
+        let Ok(count) = usize::try_from(count) else { return Value::Unknown };
+        if count > 300_000 || !self.session.spend(count / 8) {
+            return Value::Unknown;
+        }
+        let mut items = Vec::with_capacity(count + 1);
+        let mut at = start;
+        while if step > 0 { at < end } else { at > end } {
+            items.push(Value::Int(at));
+            at = at.saturating_add(step);
+        }
+        Value::list(items)
+    }
+
+    fn zip(&mut self, columns: &[Value]) -> Value {
+        let mut lists = Vec::new();
+        for column in columns {
+            let Some(items) = self.items(column) else { return Value::Unknown };
+            lists.push(items);
+        }
+        let length = lists.iter().map(Vec::len).min().unwrap_or(0);
+        if !self.session.spend(length) {
+            return Value::Unknown;
+        }
+        Value::list(
+            (0..length)
+                .map(|at| Value::list(lists.iter().filter_map(|list| list.get(at)).cloned().collect()))
+                .collect(),
+        )
+    }
+
+    fn map(&mut self, arguments: &[Value]) -> Value {
+        let Some((function, columns)) = arguments.split_first() else { return Value::Unknown };
+        let rows = match columns {
+            [single] => {
+                let Some(items) = self.items(single) else { return Value::Unknown };
+                items.into_iter().map(|item| vec![item]).collect::<Vec<_>>()
+            }
+            _ => {
+                let Value::List(rows) = self.zip(columns) else { return Value::Unknown };
+                rows.iter().filter_map(|row| if let Value::List(row) = row { Some(row.to_vec()) } else { None }).collect()
+            }
+        };
+        let mut mapped = Vec::with_capacity(rows.len());
+        for plain in rows {
+            if !self.session.spend(1) {
+                return Value::Unknown;
+            }
+            mapped.push(self.call(function, &Arguments { plain, named: Vec::new() }));
+        }
+        Value::list(mapped)
+    }
+}
+
+/// `str.maketrans`, or that of bytes.
+fn make_table(arguments: &Arguments) -> Value {
+    match (arguments.get(0), arguments.get(1)) {
+        (Value::Text(from), Value::Text(to)) => {
+            let code = |letter: char| Value::Int(i64::from(u32::from(letter)));
+            let mut pairs: Vec<_> =
+                from.content.chars().zip(to.content.chars()).map(|(from, to)| (code(from), code(to))).collect();
+            if let Some(Value::Text(deleted)) = arguments.plain.get(2) {
+                pairs.extend(deleted.content.chars().map(|letter| (code(letter), Value::None)));
+            }
+            Value::Dictionary(Rc::new(pairs))
+        }
+        (Value::Bytes(from), Value::Bytes(to)) => {
+            let mut table: Vec<u8> = (0..=u8::MAX).collect();
+            for (from, to) in from.content.iter().zip(to.content.iter()) {
+                if let Some(cell) = table.get_mut(usize::from(*from)) {
+                    *cell = *to;
+                }
+            }
+            Value::bytes(table, Rc::clone(&from.origin))
+        }
+        (Value::Dictionary(pairs), _) => {
+            let by_code = |(key, value): &(Value, Value)| match key {
+                Value::Text(text) => {
+                    (text.content.chars().next().map_or(Value::Unknown, |c| Value::Int(i64::from(u32::from(c)))), value.clone())
+                }
+                _ => (key.clone(), value.clone()),
+            };
+            Value::Dictionary(Rc::new(pairs.iter().map(by_code).collect()))
+        }
+        _ => Value::Unknown,
+    }
+}
+
+fn int(value: &Value, radix: Option<i64>) -> Value {
+    match value {
+        Value::Int(_) | Value::Bool(_) => value.as_int().map_or(Value::Unknown, Value::Int),
+        _ => {
+            let Some(digits) = value.as_str().map(|digits| digits.trim().replace('_', "").to_ascii_lowercase()) else {
+                return Value::Unknown;
+            };
+            let radix = radix.and_then(|radix| u32::try_from(radix).ok()).unwrap_or(10);
+            let (digits, radix) = match (digits.get(..2), radix) {
+                (Some("0x"), 0 | 16) => (digits.get(2..).unwrap_or_default(), 16),
+                (Some("0b"), 0 | 2) => (digits.get(2..).unwrap_or_default(), 2),
+                (Some("0o"), 0 | 8) => (digits.get(2..).unwrap_or_default(), 8),
+                _ => (&*digits, radix),
+            };
+            if !(2..=36).contains(&radix) {
+                return Value::Unknown;
+            }
+            i64::from_str_radix(digits, radix).map_or(Value::Unknown, Value::Int)
+        }
+    }
+}
+
+/// Bytes as text, whatever they are.
+pub(super) fn as_text(value: &Value) -> Value {
+    match value {
+        Value::Bytes(data) => {
+            Value::text(String::from_utf8_lossy(&data.content).into_owned(), Rc::clone(&data.origin))
+        }
+        _ => value.clone(),
+    }
+}
+
+fn is_latin(codec: &str) -> bool {
+    let codec = codec.to_ascii_lowercase();
+    ["latin", "8859", "l1", "cp1252", "windows-1252", "iso88591", "charmap"].iter().any(|name| codec.contains(name))
+}
+
+fn as_text_of(value: &Value, codec: &str) -> Value {
+    match value {
+        Value::Bytes(data) if is_latin(codec) => {
+            let text = data.content.iter().map(|&byte| char::from(byte)).collect();
+            Value::text(text, Rc::clone(&data.origin))
+        }
+        Value::Bytes(_) | Value::Text(_) => as_text(value),
+        _ => Value::Unknown,
+    }
+}
+
+pub(super) fn as_bytes(value: &Value, codec: &str) -> Value {
+    match value {
+        Value::Text(text) if is_latin(codec) => {
+            let bytes = text.content.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap_or(b'?')).collect();
+            Value::bytes(bytes, Rc::clone(&text.origin))
+        }
+        Value::Text(text) => Value::bytes(text.content.as_bytes().to_vec(), Rc::clone(&text.origin)),
+        Value::Bytes(_) => value.clone(),
+        _ => Value::Unknown,
+    }
+}

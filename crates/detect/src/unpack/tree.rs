@@ -1,0 +1,28 @@
+//! Parsing with a bound that counts: tree-sitter calls back after each 100 operations, and a parser that was
+//! called back too often gives up. No clock is read.
+
+use super::session::Session;
+use std::ops::ControlFlow;
+use tree_sitter::{Language as Grammar, ParseOptions, Parser, Tree};
+
+/// Parses, unless the session's ticks or the size's own run out before the end.
+pub(super) fn parse(session: &mut Session, grammar: &Grammar, text: &[u8]) -> Option<Tree> {
+    let mut parser = Parser::new();
+    parser.set_language(grammar).ok()?;
+    // Ordinary code needs about one tick for each 100 bytes. Error recovery needs many times more.
+    let allowed = u32::try_from(text.len() / 16).unwrap_or(u32::MAX).saturating_add(60).min(session.parse_ticks);
+    let mut ticks = 0_u32;
+    let mut count = |_: &tree_sitter::ParseState| {
+        ticks += 1;
+        if ticks > allowed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let options = ParseOptions::new().progress_callback(&mut count);
+    let mut input = |at: usize, _| text.get(at..).unwrap_or_default();
+    let tree = parser.parse_with_options(&mut input, None, Some(options));
+    session.parse_ticks = session.parse_ticks.saturating_sub(ticks);
+    session.facts.is_parsed = true;
+    if tree.is_none() {
+        session.facts.is_incomplete = true;
+    }
+    tree
+}
