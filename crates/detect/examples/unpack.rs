@@ -45,6 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         totals.parsed += usize::from(unpacked.facts.is_parsed);
         totals.incomplete += usize::from(unpacked.facts.is_incomplete);
         totals.with_layers += usize::from(!unpacked.layers.is_empty());
+        if taken > Duration::from_millis(60) {
+            eprintln!("slow {taken:?} {} {}", field("id"), text.len());
+        }
         if taken > totals.slowest.0 {
             totals.slowest = (taken, field("id").to_owned(), text.len());
         }
@@ -62,13 +65,24 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{:#?}", unpacked.facts);
             for layer in &unpacked.layers {
                 let head: Vec<u8> = layer.text.iter().copied().take(1500).collect();
-                println!("== {} executed={} {:?} parent={:?} {} bytes\n{}", layer.origin(), layer.is_executed, layer.language, layer.parent, layer.text.len(), head.escape_ascii());
+                println!(
+                    "== {} executed={} {:?} parent={:?} {} bytes\n{}",
+                    layer.origin(),
+                    layer.is_executed,
+                    layer.language,
+                    layer.parent,
+                    layer.text.len(),
+                    head.escape_ascii()
+                );
             }
         }
     }
     #[allow(clippy::cast_precision_loss, reason = "megabytes for people")]
     let speed = totals.bytes as f64 / 1e6 / totals.time.as_secs_f64();
-    println!("{} texts, {} bytes, {speed:.1} MB/s, parsed {}, incomplete {}, with layers {}, slowest {:?}", totals.texts, totals.bytes, totals.parsed, totals.incomplete, totals.with_layers, totals.slowest);
+    println!(
+        "{} texts, {} bytes, {speed:.1} MB/s, parsed {}, incomplete {}, with layers {}, slowest {:?}",
+        totals.texts, totals.bytes, totals.parsed, totals.incomplete, totals.with_layers, totals.slowest
+    );
     let found = packed.values().filter(|found| **found).count();
     println!("packed clusters {}, with a layer {found}", packed.len());
     println!("{steps:?}");

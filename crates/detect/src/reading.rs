@@ -127,8 +127,11 @@ fn coding_line(bytes: &[u8]) -> Option<String> {
 
 /// Decodes by Python's name of a codec, and says whether something was lost; none where nobody knows the codec.
 pub(crate) fn decode_named(codec: &str, bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
-    let name: String =
-        codec.chars().filter(|letter| !matches!(letter, '-' | '_' | ' ')).map(|letter| letter.to_ascii_lowercase()).collect();
+    let name: String = codec
+        .chars()
+        .filter(|letter| !matches!(letter, '-' | '_' | ' '))
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect();
     Some(match &*name {
         "utf7" | "u7" | "unicode11utf7" => utf7(bytes),
         "rot13" => (crate::unpack::rot13(bytes), false),
@@ -181,7 +184,7 @@ fn encoding(name: &str) -> Option<&'static Encoding> {
 
 fn utf32(bytes: &[u8], number: fn([u8; 4]) -> u32) -> (Vec<u8>, bool) {
     let mut text = String::with_capacity(bytes.len() / 4);
-    let mut is_lossy = bytes.len() % 4 != 0;
+    let mut is_lossy = !bytes.len().is_multiple_of(4);
     for letter in bytes.chunks_exact(4).filter_map(|bytes| bytes.first_chunk::<4>()) {
         let letter = char::from_u32(number(*letter));
         is_lossy |= letter.is_none();
@@ -213,7 +216,10 @@ fn utf7(bytes: &[u8]) -> (Vec<u8>, bool) {
             continue;
         }
         let decoded = crate::unpack::base64(letters).unwrap_or_default();
-        let units = decoded.chunks_exact(2).filter_map(|pair| pair.first_chunk::<2>()).map(|pair| u16::from_be_bytes(*pair));
+        let units = decoded
+            .chunks_exact(2)
+            .filter_map(|pair| pair.first_chunk::<2>())
+            .map(|pair| u16::from_be_bytes(*pair));
         for letter in char::decode_utf16(units) {
             is_lossy |= letter.is_err();
             text.push(letter.unwrap_or(char::REPLACEMENT_CHARACTER));
@@ -285,7 +291,9 @@ fn with_same_identifiers(text: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
         let rest = text.get(foreign..).unwrap_or_default();
         let end = foreign + rest.iter().position(|byte| !is_word(*byte)).unwrap_or(rest.len());
         at = end;
-        let Some(word) = text.get(start..end).filter(|word| word.len() <= LONGEST_IDENTIFIER) else { continue };
+        let Some(word) = text.get(start..end).filter(|word| word.len() <= LONGEST_IDENTIFIER) else {
+            continue;
+        };
         let Ok(word) = std::str::from_utf8(word) else { continue };
         let same: String = word.nfkc().collect();
         if same != word && same.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
@@ -332,12 +340,27 @@ mod tests {
     #[test]
     fn coding_lines_name_the_codec() {
         check(Python, b"# coding: latin-1\nx='\xe4'", "# coding: latin-1\nx='\u{e4}'", "latin1");
-        check(Python, b"#!/usr/bin/python\n# -*- coding: cp1252 -*-\n'\x80'", "#!/usr/bin/python\n# -*- coding: cp1252 -*-\n'\u{20ac}'", "cp1252");
+        check(
+            Python,
+            b"#!/usr/bin/python\n# -*- coding: cp1252 -*-\n'\x80'",
+            "#!/usr/bin/python\n# -*- coding: cp1252 -*-\n'\u{20ac}'",
+            "cp1252",
+        );
         check(Python, b"# coding: utf-7\n+AGU-xec(1)", "# coding: utf-7\nexec(1)", "utf7");
         check(Python, b"#-*- coding: rot13 -*-\nrkrp(1)", "#-*- pbqvat: ebg13 -*-\nexec(1)", "rot13");
         check(Python, b"# coding=shift_jis\n'\x83\x41'", "# coding=shift_jis\n'\u{30a2}'", "shiftjis");
-        check(Python, b"# coding: unicode_escape\n\\x65xec(1)", "# coding: unicode_escape\nexec(1)", "unicodeescape");
-        check(Python, b"# coding: raw_unicode_escape\n\\u0065xec(1)", "# coding: raw_unicode_escape\nexec(1)", "rawunicodeescape");
+        check(
+            Python,
+            b"# coding: unicode_escape\n\\x65xec(1)",
+            "# coding: unicode_escape\nexec(1)",
+            "unicodeescape",
+        );
+        check(
+            Python,
+            b"# coding: raw_unicode_escape\n\\u0065xec(1)",
+            "# coding: raw_unicode_escape\nexec(1)",
+            "rawunicodeescape",
+        );
         check(Python, b"x\n\n# coding: utf-7\n+AGU-", "x\n\n# coding: utf-7\n+AGU-", "utf-8");
         check(Shell, b"# coding: utf-7\n+AGU-", "# coding: utf-7\n+AGU-", "utf-8");
     }

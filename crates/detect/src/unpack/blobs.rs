@@ -34,7 +34,10 @@ fn runs(text: &[u8]) -> impl Iterator<Item = (usize, usize)> + '_ {
                 at = probe + 1;
                 continue;
             }
-            let start = (at..probe).rev().find(|&at| !text.get(at).copied().is_some_and(is_letter)).map_or(at, |at| at + 1);
+            let start = (at..probe)
+                .rev()
+                .find(|&at| !text.get(at).copied().is_some_and(is_letter))
+                .map_or(at, |at| at + 1);
             let rest = text.get(probe..).unwrap_or_default();
             let end = probe + rest.iter().position(|&byte| !is_letter(byte)).unwrap_or(rest.len());
             at = end + 1;
@@ -53,7 +56,7 @@ pub(super) fn has_any(text: &[u8]) -> bool {
 fn is_likely(run: &[u8]) -> bool {
     let head = run.get(..256).unwrap_or(run);
     if head.iter().all(u8::is_ascii_hexdigit) {
-        return run.len() >= 64 && run.len() % 2 == 0 && head.iter().any(|byte| *byte != b'0');
+        return run.len() >= 64 && run.len().is_multiple_of(2) && head.iter().any(|byte| *byte != b'0');
     }
     let count = |is: fn(&u8) -> bool| head.iter().filter(|byte| is(byte)).count();
     let slashes = count(|byte| matches!(byte, b'/' | b'-' | b'_'));
@@ -70,14 +73,21 @@ pub(super) fn find(session: &mut Session, text: &[u8]) {
             return;
         }
         let between = text.get(counted_to..start).unwrap_or_default();
-        line = line.saturating_add(u32::try_from(memchr::memchr_iter(b'\n', between).count()).unwrap_or(u32::MAX));
+        line = line
+            .saturating_add(u32::try_from(memchr::memchr_iter(b'\n', between).count()).unwrap_or(u32::MAX));
         counted_to = start;
         let limit = session.decoded_limit();
         let Some((decoded, steps)) = peel(run, limit) else { continue };
         session.spend(decoded.len() / 8);
         if session.note_kind(&decoded) && decoded.len() >= SHORTEST / 2 {
             let language = kind::looks_like_script(&decoded);
-            session.add(Found { text: decoded, language, steps, lines: Some((line, line)), is_executed: false });
+            session.add(Found {
+                text: decoded,
+                language,
+                steps,
+                lines: Some((line, line)),
+                is_executed: false,
+            });
         }
     }
 }
@@ -94,7 +104,8 @@ fn peel(run: &[u8], limit: usize) -> Option<(Vec<u8>, Vec<Step>)> {
             break;
         }
     }
-    let is_readable = !steps.is_empty() && kind::of(&data) != kind::Kind::Other && !is_blob(data.trim_ascii());
+    let is_readable =
+        !steps.is_empty() && kind::of(&data) != kind::Kind::Other && !is_blob(data.trim_ascii());
     is_readable.then_some((data, steps))
 }
 
@@ -115,7 +126,7 @@ fn once(data: &[u8], limit: usize) -> Option<(Vec<u8>, Step)> {
     if !is_blob(data) {
         return None;
     }
-    if data.len() % 2 == 0 && data.iter().all(u8::is_ascii_hexdigit) {
+    if data.len().is_multiple_of(2) && data.iter().all(u8::is_ascii_hexdigit) {
         return Some((decode::hex(data, false)?, Step::Hex));
     }
     let decoded = decode::base64(data)?;
@@ -129,6 +140,9 @@ fn once(data: &[u8], limit: usize) -> Option<(Vec<u8>, Step)> {
 
 fn is_promising(data: &[u8]) -> bool {
     kind::of(data) != kind::Kind::Other
-        || matches!(data, [0x1f, 0x8b, ..] | [b'B', b'Z', b'h', ..] | [0xfd, b'7', b'z', ..] | [0x5d, 0, 0, ..])
+        || matches!(
+            data,
+            [0x1f, 0x8b, ..] | [b'B', b'Z', b'h', ..] | [0xfd, b'7', b'z', ..] | [0x5d, 0, 0, ..]
+        )
         || matches!(data, [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] | [b'c' | 0xe3, 0, 0, 0, ..])
 }

@@ -3,7 +3,7 @@
 
 use aes::cipher::{BlockModeDecrypt, KeyIvInit, block_padding::Pkcs7};
 use data_encoding::{BASE32_NOPAD, BASE64_NOPAD};
-use flate2::bufread::{MultiGzDecoder, ZlibDecoder, DeflateDecoder};
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use std::io::Read;
 
 /// Most memory of the LZMA dictionary, in KiB.
@@ -30,8 +30,11 @@ pub(crate) fn base64(data: &[u8]) -> Option<Vec<u8>> {
 
 /// Base32 with or without padding, in either case.
 pub(super) fn base32(data: &[u8]) -> Option<Vec<u8>> {
-    let mut letters: Vec<u8> =
-        data.iter().filter(|byte| !byte.is_ascii_whitespace() && **byte != b'=').map(u8::to_ascii_uppercase).collect();
+    let mut letters: Vec<u8> = data
+        .iter()
+        .filter(|byte| !byte.is_ascii_whitespace() && **byte != b'=')
+        .map(u8::to_ascii_uppercase)
+        .collect();
     while matches!(letters.len() % 8, 1 | 3 | 6) {
         letters.pop();
     }
@@ -43,21 +46,17 @@ fn decode_letters(coding: &data_encoding::Encoding, mut letters: Vec<u8>) -> Opt
         return None;
     }
     // The bits that are left over need not be zero: the interpreters do not look at them.
-    for _ in 0..2 {
-        match coding.decode(&letters) {
-            Ok(decoded) => return Some(decoded),
-            Err(error) if error.kind == data_encoding::DecodeKind::Trailing => {
-                let full = if coding.bit_width() == 6 { 4 } else { 8 };
-                let keep = letters.len() / full * full;
-                let rest = letters.split_off(keep);
-                let mut decoded = if letters.is_empty() { Vec::new() } else { coding.decode(&letters).ok()? };
-                decoded.extend(last_group(&rest, coding.bit_width()));
-                return Some(decoded);
-            }
-            Err(_) => return None,
+    match coding.decode(&letters) {
+        Ok(decoded) => Some(decoded),
+        Err(error) if error.kind == data_encoding::DecodeKind::Trailing => {
+            let full = if coding.bit_width() == 6 { 4 } else { 8 };
+            let rest = letters.split_off(letters.len() / full * full);
+            let mut decoded = if letters.is_empty() { Vec::new() } else { coding.decode(&letters).ok()? };
+            decoded.extend(last_group(&rest, coding.bit_width()));
+            Some(decoded)
         }
+        Err(_) => None,
     }
-    None
 }
 
 /// The bytes of a last, short group whose surplus bits are not zero.
@@ -90,13 +89,15 @@ pub(super) fn hex(data: &[u8], is_lenient: bool) -> Option<Vec<u8>> {
             None => return None,
         }
     }
-    (digits.len() >= 2)
-        .then(|| digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |value, digit| value << 4 | digit)).collect())
+    (digits.len() >= 2).then(|| {
+        digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |value, digit| value << 4 | digit)).collect()
+    })
 }
 
 /// Python's (and git's) base85.
 pub(super) fn base85(data: &[u8]) -> Option<Vec<u8>> {
-    const LETTERS: &[u8; 85] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+    const LETTERS: &[u8; 85] =
+        b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
     let mut table = [u8::MAX; 256];
     for (value, &letter) in (0_u8..).zip(LETTERS) {
         if let Some(cell) = table.get_mut(usize::from(letter)) {

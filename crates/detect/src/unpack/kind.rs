@@ -18,7 +18,10 @@ pub(super) fn of(data: &[u8]) -> Kind {
     if data.starts_with(b"\x7fELF") {
         return Kind::Elf;
     }
-    if data.starts_with(b"MZ") && data.len() > 64 && data.get(..512.min(data.len())).is_some_and(|head| head.contains(&0)) {
+    if data.starts_with(b"MZ")
+        && data.len() > 64
+        && data.get(..512.min(data.len())).is_some_and(|head| head.contains(&0))
+    {
         return Kind::Pe;
     }
     if data.starts_with(b"PK\x03\x04") {
@@ -47,14 +50,48 @@ pub(super) fn is_text(data: &[u8]) -> bool {
 
 /// Words that hardly occur but in Python.
 const PYTHON: [&[u8]; 17] = [
-    b"import ", b"def ", b"print(", b"exec(", b"eval(", b"lambda", b"self.", b"elif ", b"__import__", b"None", b"except",
-    b"return ", b"os.system", b"subprocess.", b".decode(", b"open(", b"class ",
+    b"import ",
+    b"def ",
+    b"print(",
+    b"exec(",
+    b"eval(",
+    b"lambda",
+    b"self.",
+    b"elif ",
+    b"__import__",
+    b"None",
+    b"except",
+    b"return ",
+    b"os.system",
+    b"subprocess.",
+    b".decode(",
+    b"open(",
+    b"class ",
 ];
 
 /// Words that hardly occur but in shell.
 const SHELL: [&[u8]; 21] = [
-    b"echo ", b"fi\n", b"done", b"then", b"esac", b"curl ", b"wget ", b"chmod ", b"export ", b"$(", b"/bin/", b"| sh", b"|sh",
-    b"| bash", b"|bash", b"sudo ", b">&", b"/dev/null", b"rm -", b"${", b" && ",
+    b"echo ",
+    b"fi\n",
+    b"done",
+    b"then",
+    b"esac",
+    b"curl ",
+    b"wget ",
+    b"chmod ",
+    b"export ",
+    b"$(",
+    b"/bin/",
+    b"| sh",
+    b"|sh",
+    b"| bash",
+    b"|bash",
+    b"sudo ",
+    b">&",
+    b"/dev/null",
+    b"rm -",
+    b"${",
+    b" && ",
 ];
 
 /// How many of the words occur in the head of the text.

@@ -57,7 +57,15 @@ pub fn listing(data: &[u8]) -> Option<String> {
 
 fn listing_of(data: &[u8]) -> Option<String> {
     let start = data.iter().take(64).position(|byte| byte & 0x7f == b'c')?;
-    let mut reader = Reader { data, at: start, refs: Vec::new(), interned: Vec::new(), objects: 0, depth: 0, layout: layout(data.get(start + 1..)?)? };
+    let mut reader = Reader {
+        data,
+        at: start,
+        refs: Vec::new(),
+        interned: Vec::new(),
+        objects: 0,
+        depth: 0,
+        layout: layout(data.get(start + 1..)?)?,
+    };
     let object = reader.object()?;
     let mut out = String::new();
     write_code(&object, &mut out, 0);
@@ -68,10 +76,16 @@ fn listing_of(data: &[u8]) -> Option<String> {
 fn layout(body: &[u8]) -> Option<Layout> {
     let fits = |at: usize| {
         let is_string = body.get(at).is_some_and(|byte| byte & 0x7f == b's');
-        let length = body.get(at + 1..at + 5).and_then(|bytes| bytes.first_chunk::<4>()).map(|bytes| u32::from_le_bytes(*bytes));
+        let length = body
+            .get(at + 1..at + 5)
+            .and_then(|bytes| bytes.first_chunk::<4>())
+            .map(|bytes| u32::from_le_bytes(*bytes));
         is_string && length.is_some_and(|length| (2..1 << 24).contains(&length))
     };
-    [(20, Layout::Five), (24, Layout::Six), (16, Layout::Two)].into_iter().find(|(at, _)| fits(*at)).map(|(_, layout)| layout)
+    [(20, Layout::Five), (24, Layout::Six), (16, Layout::Two)]
+        .into_iter()
+        .find(|(at, _)| fits(*at))
+        .map(|(_, layout)| layout)
 }
 
 struct Reader<'d> {

@@ -16,13 +16,68 @@ pub(super) struct Hits {
 const MOST_HITS: usize = 20_000;
 
 /// What marks a call that decodes, executes or hides. Where the byte before is part of a name, it is another name.
-const PYTHON: [&str; 58] = [
-    "exec(", "exec (", "exec \"", "exec '", "eval(", "execfile(", "marshal", "b64decode", "b32decode", "b16decode", "b85decode",
-    "a85decode", "unhexlify", "fromhex", "decodebytes", "decodestring", "a2b_", "zlib.", "lzma.", "bz2.", "codecs.decode",
-    "getdecoder", "getencoder", "rot13", "rot_13", "rot-13", "__import__", "import_module(", "__builtins__", "builtins",
-    "chr(", "bytes([", "bytearray([", "bytearray(b", "[::-1]", "Fernet", "AES.new", "os.system", "system(", "popen(", "Popen(",
-    "subprocess.", "getoutput", "getstatusoutput", "check_output(", "check_call(", "pty.spawn", "create_subprocess_",
-    "os.exec", "os.spawn", "globals()[", "globals().", "\\x6", "\\x7", "\\145", "write(\"\"\"", "write('''", "import base64",
+const PYTHON: [&str; 61] = [
+    "exec(",
+    "exec (",
+    "exec \"",
+    "exec '",
+    "eval(",
+    "execfile(",
+    "marshal",
+    "b64decode",
+    "b32decode",
+    "b16decode",
+    "b85decode",
+    "a85decode",
+    "unhexlify",
+    "fromhex",
+    "decodebytes",
+    "decodestring",
+    "a2b_",
+    "zlib.",
+    "lzma.",
+    "bz2.",
+    "codecs.decode",
+    "getdecoder",
+    "getencoder",
+    "rot13",
+    "rot_13",
+    "rot-13",
+    "__import__",
+    "import_module(",
+    "__builtins__",
+    "builtins",
+    "chr(",
+    "bytes([",
+    "bytearray([",
+    "bytearray(b",
+    "[::-1]",
+    "Fernet",
+    "AES.new",
+    "os.system",
+    "system(",
+    "popen(",
+    "Popen(",
+    "subprocess.",
+    "getoutput",
+    "getstatusoutput",
+    "check_output(",
+    "check_call(",
+    "pty.spawn",
+    "create_subprocess_",
+    "os.exec",
+    "os.spawn",
+    "globals()[",
+    "globals().",
+    "\\x6",
+    "\\x7",
+    "\\145",
+    "write(\"\"\"",
+    "write('''",
+    "import base64",
+    "from os import",
+    "from subprocess import",
+    "import system",
 ];
 
 /// Names of which the last part is common: these need the name's start.
@@ -48,7 +103,8 @@ pub(super) fn python(text: &[u8]) -> Hits {
             continue;
         };
         let before = at.checked_sub(1).and_then(|at| text.get(at)).copied().unwrap_or(b' ');
-        let is_tail = before.is_ascii_alphanumeric() || before == b'_' || (before == b'.' && *word != "system(");
+        let is_tail =
+            before.is_ascii_alphanumeric() || before == b'_' || (before == b'.' && *word != "system(");
         if is_tail && WHOLE_NAMES.contains(word) {
             continue;
         }
@@ -62,9 +118,41 @@ pub(super) fn python(text: &[u8]) -> Hits {
 
 /// What marks a shell text that decodes, executes a string or holds another script.
 const SHELL: [&str; 35] = [
-    "base64", "base32", "xxd", "openssl", "\\x", "\\1", "\\0", "$'", "eval", "printf", "| sh", "|sh", "| bash", "|bash", "sh -c",
-    "sh -s", "-c '", "-c \"", "python", "perl", "<<", "gunzip", "gzip", "zcat", "bunzip2", "unxz", "xz ", "| rev", "|rev",
-    " tr ", "uudecode", "<<<", "source /dev", ". /dev", "<(",
+    "base64",
+    "base32",
+    "xxd",
+    "openssl",
+    "\\x",
+    "\\1",
+    "\\0",
+    "$'",
+    "eval",
+    "printf",
+    "| sh",
+    "|sh",
+    "| bash",
+    "|bash",
+    "sh -c",
+    "sh -s",
+    "-c '",
+    "-c \"",
+    "python",
+    "perl",
+    "<<",
+    "gunzip",
+    "gzip",
+    "zcat",
+    "bunzip2",
+    "unxz",
+    "xz ",
+    "| rev",
+    "|rev",
+    " tr ",
+    "uudecode",
+    "<<<",
+    "source /dev",
+    ". /dev",
+    "<(",
 ];
 
 static SHELL_SEARCH: LazyLock<Option<AhoCorasick>> =

@@ -7,10 +7,10 @@ use std::collections::{HashMap, VecDeque};
 
 /// Steps of evaluation for one text with all its layers; one for each node that is evaluated, and one for each
 /// 16 bytes that are copied or decoded.
-const FUEL: u64 = 500_000;
+const FUEL: u64 = 200_000;
 
 /// Most ticks of the parsers together. A tick is 100 operations of tree-sitter.
-const PARSE_TICKS: u32 = 3_000;
+const PARSE_TICKS: u32 = 900;
 
 /// Most steps that a layer names.
 const MOST_STEPS: usize = 16;
@@ -169,7 +169,8 @@ impl Session {
     }
 
     pub(super) fn finish(mut self) -> Unpacked {
-        if self.layers.iter().any(|layer| layer.is_executed && layer.steps.iter().any(|step| step.decodes())) {
+        if self.layers.iter().any(|layer| layer.is_executed && layer.steps.iter().any(|step| step.decodes()))
+        {
             self.facts.executes_decoded = true;
         }
         Unpacked { layers: self.layers, facts: self.facts }

@@ -7,10 +7,15 @@ use tree_sitter::{Language as Grammar, ParseOptions, Parser, Tree};
 
 /// Parses, unless the session's ticks or the size's own run out before the end.
 pub(super) fn parse(session: &mut Session, grammar: &Grammar, text: &[u8]) -> Option<Tree> {
+    // A parser costs something before it reads its first byte.
+    if !session.spend(100 + text.len() / 32) {
+        return None;
+    }
     let mut parser = Parser::new();
     parser.set_language(grammar).ok()?;
     // Ordinary code needs about one tick for each 100 bytes. Error recovery needs many times more.
-    let allowed = u32::try_from(text.len() / 16).unwrap_or(u32::MAX).saturating_add(60).min(session.parse_ticks);
+    let allowed =
+        u32::try_from(text.len() / 40).unwrap_or(u32::MAX).saturating_add(60).min(session.parse_ticks);
     let mut ticks = 0_u32;
     let mut count = |_: &tree_sitter::ParseState| {
         ticks += 1;

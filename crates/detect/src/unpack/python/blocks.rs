@@ -35,6 +35,7 @@ pub(super) fn select(text: &[u8], hits: &[usize]) -> Vec<Part> {
             fresh.push(at);
         }
     }
+    use_of_hits(text, &blocks, &mut chosen, &mut fresh);
     follow(text, &blocks, &mut chosen, fresh);
     merge(&blocks, &chosen)
 }
@@ -42,6 +43,38 @@ pub(super) fn select(text: &[u8], hits: &[usize]) -> Vec<Part> {
 fn mark(chosen: &mut [bool], at: usize) {
     if let Some(chosen) = chosen.get_mut(at) {
         *chosen = true;
+    }
+}
+
+/// Chooses the blocks that use what a hit gave a name of its own: `from os import system as s`, `e = eval(…)`.
+fn use_of_hits(text: &[u8], blocks: &[Part], chosen: &mut [bool], fresh: &mut Vec<usize>) {
+    const KEYWORDS: [&[u8]; 10] =
+        [b"def", b"class", b"async", b"if", b"for", b"while", b"try", b"with", b"import", b"return"];
+    let mut names: HashSet<&[u8]> = HashSet::new();
+    for block in fresh.iter().filter_map(|&at| blocks.get(at)) {
+        let source = text.get(block.range.clone()).unwrap_or_default();
+        let first = words(source).next().unwrap_or_default();
+        if first == b"from" {
+            names.extend(words(source).skip_while(|word| *word != b"import").skip(1).take(24));
+        } else if !KEYWORDS.contains(&first) {
+            names.extend(defined(source));
+        }
+    }
+    names.remove(&b"as"[..]);
+    if names.is_empty() {
+        return;
+    }
+    let mut budget = MOST_NEEDED;
+    for (at, block) in blocks.iter().enumerate() {
+        let length = block.range.len();
+        if chosen.get(at) == Some(&false) && length <= budget {
+            let source = text.get(block.range.clone()).unwrap_or_default();
+            if words(source).any(|word| names.contains(word)) {
+                budget -= length;
+                mark(chosen, at);
+                fresh.push(at);
+            }
+        }
     }
 }
 
@@ -85,7 +118,10 @@ fn merge(blocks: &[Part], chosen: &[bool]) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for (block, _) in blocks.iter().zip(chosen).filter(|(_, chosen)| **chosen) {
         match parts.last_mut() {
-            Some(last) if last.range.end == block.range.start && block.range.end - last.range.start <= LONGEST_PARSED => {
+            Some(last)
+                if last.range.end == block.range.start
+                    && block.range.end - last.range.start <= LONGEST_PARSED =>
+            {
                 last.range.end = block.range.end;
             }
             _ => parts.push(block.clone()),
@@ -112,7 +148,9 @@ fn defined(block: &[u8]) -> Vec<&[u8]> {
         Some(b"def" | b"class") => heads.next().into_iter().collect(),
         Some(b"async") => heads.nth(1).into_iter().collect(),
         Some(b"import" | b"from") => words(line).skip(1).take(24).collect(),
-        Some(b"if" | b"for" | b"while" | b"try" | b"with") => words(block).filter(|word| word.len() > 3).take(64).collect(),
+        Some(b"if" | b"for" | b"while" | b"try" | b"with") => {
+            words(block).filter(|word| word.len() > 3).take(64).collect()
+        }
         Some(first) => {
             let mut names: Vec<&[u8]> = vec![first];
             for statement in line.split(|&byte| byte == b';').take(16) {
@@ -130,7 +168,9 @@ fn defined(block: &[u8]) -> Vec<&[u8]> {
 fn continues(line: &[u8]) -> bool {
     const WORDS: [&[u8]; 4] = [b"else", b"elif", b"except", b"finally"];
     matches!(line.first(), Some(b')' | b']' | b'}'))
-        || WORDS.iter().any(|word| line.starts_with(word) && !line.get(word.len()).copied().is_some_and(is_word))
+        || WORDS
+            .iter()
+            .any(|word| line.starts_with(word) && !line.get(word.len()).copied().is_some_and(is_word))
 }
 
 /// The top-level statements, told by the margin, outside of strings and brackets.

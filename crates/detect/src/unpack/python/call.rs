@@ -10,6 +10,8 @@ use crate::unpack::marshal;
 use crate::unpack::step::Step;
 use std::rc::Rc;
 
+/// Longest dotted path. A loop such as `node = node.next` would make one that grows without end.
+const LONGEST_PATH: usize = 200;
 /// Most decoded values that are kept until the end.
 const MOST_DECODED: usize = 64;
 
@@ -18,7 +20,15 @@ fn canonical(path: &str) -> String {
     let mut rest = path;
     loop {
         let start = rest;
-        for prefix in ["builtins.", "__builtins__.", "__builtin__.", "__main__.", "__dict__.", "globals().", "six.moves."] {
+        for prefix in [
+            "builtins.",
+            "__builtins__.",
+            "__builtin__.",
+            "__main__.",
+            "__dict__.",
+            "globals().",
+            "six.moves.",
+        ] {
             rest = rest.strip_prefix(prefix).unwrap_or(rest);
         }
         if rest.len() == start.len() {
@@ -32,8 +42,13 @@ fn canonical(path: &str) -> String {
 impl Evaluator<'_> {
     pub(super) fn attribute(&mut self, object: &Value, name: &str) -> Value {
         match object {
+            Value::Path(path) if path.len() > LONGEST_PATH => Value::Unknown,
             Value::Path(path) => {
-                let path = if path.starts_with("__builtins__") { canonical(&format!("{path}.{name}")) } else { format!("{path}.{name}") };
+                let path = if path.starts_with("__builtins__") {
+                    canonical(&format!("{path}.{name}"))
+                } else {
+                    format!("{path}.{name}")
+                };
                 self.get(&path).cloned().unwrap_or_else(|| Value::Path(path.into()))
             }
             Value::Unknown => Value::Path(format!("?.{name}").into()),
@@ -61,6 +76,9 @@ impl Evaluator<'_> {
             if !content.is_ascii() {
                 self.session.spend(length / 16);
             }
+        }
+        if let Value::Dictionary(pairs) = object {
+            self.session.spend(pairs.len() / 8);
         }
         operate::index(object, index)
     }
@@ -180,12 +198,14 @@ impl Evaluator<'_> {
             }
             ("", "globals" | "locals") => Some(Value::path("globals()")),
             ("", "vars") => Some(first.clone()),
-            (_, "get" | "__getitem__") if matches!(module, "globals()" | "__builtins__" | "sys.modules" | "") => {
+            (_, "get" | "__getitem__")
+                if matches!(module, "globals()" | "__builtins__" | "sys.modules" | "") =>
+            {
                 Some(self.index(&Value::path(module), first))
             }
-            ("", "open") | ("io" | "codecs" | "os", "open" | "fdopen") | ("tempfile", "NamedTemporaryFile") => {
-                Some(Value::path("open()"))
-            }
+            ("", "open")
+            | ("io" | "codecs" | "os", "open" | "fdopen")
+            | ("tempfile", "NamedTemporaryFile") => Some(Value::path("open()")),
             ("pathlib", "Path") | ("", "Path") => Some(Value::path("open()")),
             ("io", "BytesIO" | "StringIO") | ("", "BytesIO" | "StringIO") => Some(first.clone()),
             (_, "maketrans") => Some(make_table(arguments)),
@@ -201,7 +221,7 @@ impl Evaluator<'_> {
     }
 
     /// What is made of numbers: the last data whose items were looked at, plus how.
-    pub(super) fn from_numbers(&self) -> Rc<Provenance> {
+    pub(super) fn origin_of_numbers(&self) -> Rc<Provenance> {
         let step = if self.has_xored { Step::Xor } else { Step::Characters };
         match &self.source {
             Some(source) => operate::after(source, step),
@@ -222,9 +242,11 @@ impl Evaluator<'_> {
 
     fn decoder(&mut self, module: &str, name: &str, arguments: &Arguments) -> Option<Value> {
         let step = match (module, name) {
-            (_, "b64decode" | "standard_b64decode" | "urlsafe_b64decode" | "decodebytes" | "decodestring" | "a2b_base64") => {
-                Step::Base64
-            }
+            (
+                _,
+                "b64decode" | "standard_b64decode" | "urlsafe_b64decode" | "decodebytes" | "decodestring"
+                | "a2b_base64",
+            ) => Step::Base64,
             (_, "b32decode") => Step::Base32,
             (_, "b16decode" | "unhexlify" | "a2b_hex" | "fromhex") => Step::Hex,
             (_, "b85decode" | "z85decode") => Step::Base85,
@@ -235,7 +257,9 @@ impl Evaluator<'_> {
             ("lzma", "decompress") => Step::Lzma,
             ("bz2", "decompress") => Step::Bzip2,
             ("zlib", "decompress") | (_, "decompress") => Step::Zlib,
-            (_, "decompressobj" | "BZ2Decompressor" | "LZMADecompressor") => return Some(Value::path(module)),
+            (_, "decompressobj" | "BZ2Decompressor" | "LZMADecompressor") => {
+                return Some(Value::path(module));
+            }
             ("marshal" | "_marshal", "loads") => return Some(self.unmarshal(arguments.get(0))),
             ("codecs" | "", "decode" | "encode") if !arguments.plain.is_empty() => {
                 let codec = arguments.plain.get(1).or(arguments.named("encoding"))?.as_str()?.to_owned();
@@ -316,7 +340,9 @@ impl Evaluator<'_> {
         let codec = codec.to_ascii_lowercase().replace(['-', '_'], "");
         let step = match &*codec {
             "rot13" | "rot" => {
-                let (Some(content), Some(origin)) = (value.content(), value.origin()) else { return Value::Unknown };
+                let (Some(content), Some(origin)) = (value.content(), value.origin()) else {
+                    return Value::Unknown;
+                };
                 let (turned, origin) = (decode::rot13(content), Rc::clone(origin));
                 let turned = self.decoded(turned, &origin, Step::Rot13);
                 return as_text(&turned);
@@ -327,7 +353,9 @@ impl Evaluator<'_> {
             "bz2" | "bz2codec" => Step::Bzip2,
             "uu" | "uucodec" => Step::UuEncoded,
             "unicodeescape" | "stringescape" | "rawunicodeescape" | "escape" if !is_encode => {
-                let (Some(content), Some(origin)) = (value.content(), value.origin()) else { return Value::Unknown };
+                let (Some(content), Some(origin)) = (value.content(), value.origin()) else {
+                    return Value::Unknown;
+                };
                 let (content, origin) =
                     (super::literal::unescape(content, false).0.into_owned(), Rc::clone(origin));
                 return as_text(&self.decoded(content, &origin, Step::Escapes));
@@ -358,17 +386,23 @@ impl Evaluator<'_> {
                 .as_int()
                 .and_then(|code| u32::try_from(code).ok())
                 .and_then(char::from_u32)
-                .map_or(Value::Unknown, |letter| Value::text(letter.into(), self.from_numbers())),
+                .map_or(Value::Unknown, |letter| Value::text(letter.into(), self.origin_of_numbers())),
             "ord" => match first {
-                Value::Text(text) => text.content.chars().next().map_or(Value::Unknown, |c| Value::Int(i64::from(u32::from(c)))),
-                Value::Bytes(data) => data.content.first().map_or(Value::Unknown, |byte| Value::Int(i64::from(*byte))),
+                Value::Text(text) => text
+                    .content
+                    .chars()
+                    .next()
+                    .map_or(Value::Unknown, |c| Value::Int(i64::from(u32::from(c)))),
+                Value::Bytes(data) => {
+                    data.content.first().map_or(Value::Unknown, |byte| Value::Int(i64::from(*byte)))
+                }
                 _ => Value::Unknown,
             },
             "int" => int(first, arguments.plain.get(1).and_then(Value::as_int)),
             "str" | "unicode" | "repr" | "ascii" => match (first, arguments.plain.get(1)) {
                 (Value::Bytes(_), Some(codec)) => as_text_of(first, codec.as_str().unwrap_or("utf8")),
                 (Value::Text(_), _) => first.clone(),
-                (Value::Int(_), _) => Value::text(operate::shown(first), self.from_numbers()),
+                (Value::Int(_), _) => Value::text(operate::shown(first), self.origin_of_numbers()),
                 _ => Value::Unknown,
             },
             "bytes" | "bytearray" | "memoryview" | "buffer" => self.make_bytes(first, arguments),
@@ -387,6 +421,14 @@ impl Evaluator<'_> {
                 Value::Dictionary(pairs) => Value::int(pairs.len()),
                 _ => Value::Unknown,
             },
+            _ => self.builtin_of_items(name, arguments),
+        }
+    }
+
+    /// Builtins that go through what their argument yields.
+    fn builtin_of_items(&mut self, name: &str, arguments: &Arguments) -> Value {
+        let first = arguments.get(0);
+        match name {
             "range" | "xrange" => self.range(arguments),
             "reversed" => {
                 let first = first.clone();
@@ -406,7 +448,8 @@ impl Evaluator<'_> {
                 let first = first.clone();
                 let start = arguments.plain.get(1).and_then(Value::as_int).unwrap_or(0);
                 let Some(items) = self.items(&first) else { return Value::Unknown };
-                let numbered = items.into_iter().zip(start..).map(|(item, at)| Value::list(vec![Value::Int(at), item]));
+                let numbered =
+                    items.into_iter().zip(start..).map(|(item, at)| Value::list(vec![Value::Int(at), item]));
                 Value::list(numbered.collect())
             }
             "zip" | "izip" => self.zip(&arguments.plain),
@@ -418,10 +461,16 @@ impl Evaluator<'_> {
             "sum" => {
                 let first = first.clone();
                 let Some(items) = self.items(&first) else { return Value::Unknown };
-                items.iter().map(Value::as_int).try_fold(0_i64, |sum, item| sum.checked_add(item?)).map_or(Value::Unknown, Value::Int)
+                items
+                    .iter()
+                    .map(Value::as_int)
+                    .try_fold(0_i64, |sum, item| sum.checked_add(item?))
+                    .map_or(Value::Unknown, Value::Int)
             }
             "abs" => first.as_int().map_or(Value::Unknown, |value| Value::Int(value.wrapping_abs())),
-            "hex" => first.as_int().map_or(Value::Unknown, |value| Value::text(format!("{value:#x}"), self.from_numbers())),
+            "hex" => first
+                .as_int()
+                .map_or(Value::Unknown, |value| Value::text(format!("{value:#x}"), self.origin_of_numbers())),
             "next" => match first {
                 Value::List(items) => items.first().cloned().unwrap_or_default(),
                 _ => Value::Unknown,
@@ -440,17 +489,24 @@ impl Evaluator<'_> {
                     return Value::Unknown;
                 }
                 self.session.spend(length / 16);
-                Value::bytes(vec![0; length], self.from_numbers())
+                Value::bytes(vec![0; length], self.origin_of_numbers())
             }
             Value::List(items) => {
                 let bytes: Option<Vec<u8>> =
                     items.iter().map(|item| item.as_int().and_then(|byte| u8::try_from(byte).ok())).collect();
                 let Some(bytes) = bytes else { return Value::Unknown };
                 if bytes.is_empty() {
-                    return Value::bytes(bytes, Rc::new(Provenance { lines: self.lines, layer: self.layer_number(), steps: Vec::new() }));
+                    return Value::bytes(
+                        bytes,
+                        Rc::new(Provenance {
+                            lines: self.lines,
+                            layer: self.layer_number(),
+                            steps: Vec::new(),
+                        }),
+                    );
                 }
                 self.session.spend(bytes.len() / 8);
-                Value::bytes(bytes, self.from_numbers())
+                Value::bytes(bytes, self.origin_of_numbers())
             }
             _ if arguments.plain.is_empty() => Value::bytes(
                 Vec::new(),
@@ -467,7 +523,10 @@ impl Evaluator<'_> {
         } else if let Some(items) = self.items(first) {
             for item in items {
                 let Value::List(pair) = item else { return Value::Unknown };
-                pairs.push((pair.first().cloned().unwrap_or_default(), pair.get(1).cloned().unwrap_or_default()));
+                pairs.push((
+                    pair.first().cloned().unwrap_or_default(),
+                    pair.get(1).cloned().unwrap_or_default(),
+                ));
             }
         }
         for (name, value) in &arguments.named {
@@ -524,7 +583,9 @@ impl Evaluator<'_> {
             }
             _ => {
                 let Value::List(rows) = self.zip(columns) else { return Value::Unknown };
-                rows.iter().filter_map(|row| if let Value::List(row) = row { Some(row.to_vec()) } else { None }).collect()
+                rows.iter()
+                    .filter_map(|row| if let Value::List(row) = row { Some(row.to_vec()) } else { None })
+                    .collect()
             }
         };
         let mut mapped = Vec::with_capacity(rows.len());
@@ -543,8 +604,12 @@ fn make_table(arguments: &Arguments) -> Value {
     match (arguments.get(0), arguments.get(1)) {
         (Value::Text(from), Value::Text(to)) => {
             let code = |letter: char| Value::Int(i64::from(u32::from(letter)));
-            let mut pairs: Vec<_> =
-                from.content.chars().zip(to.content.chars()).map(|(from, to)| (code(from), code(to))).collect();
+            let mut pairs: Vec<_> = from
+                .content
+                .chars()
+                .zip(to.content.chars())
+                .map(|(from, to)| (code(from), code(to)))
+                .collect();
             if let Some(Value::Text(deleted)) = arguments.plain.get(2) {
                 pairs.extend(deleted.content.chars().map(|letter| (code(letter), Value::None)));
             }
@@ -561,9 +626,13 @@ fn make_table(arguments: &Arguments) -> Value {
         }
         (Value::Dictionary(pairs), _) => {
             let by_code = |(key, value): &(Value, Value)| match key {
-                Value::Text(text) => {
-                    (text.content.chars().next().map_or(Value::Unknown, |c| Value::Int(i64::from(u32::from(c)))), value.clone())
-                }
+                Value::Text(text) => (
+                    text.content
+                        .chars()
+                        .next()
+                        .map_or(Value::Unknown, |c| Value::Int(i64::from(u32::from(c)))),
+                    value.clone(),
+                ),
                 _ => (key.clone(), value.clone()),
             };
             Value::Dictionary(Rc::new(pairs.iter().map(by_code).collect()))
@@ -576,7 +645,9 @@ fn int(value: &Value, radix: Option<i64>) -> Value {
     match value {
         Value::Int(_) | Value::Bool(_) => value.as_int().map_or(Value::Unknown, Value::Int),
         _ => {
-            let Some(digits) = value.as_str().map(|digits| digits.trim().replace('_', "").to_ascii_lowercase()) else {
+            let Some(digits) =
+                value.as_str().map(|digits| digits.trim().replace('_', "").to_ascii_lowercase())
+            else {
                 return Value::Unknown;
             };
             let radix = radix.and_then(|radix| u32::try_from(radix).ok()).unwrap_or(10);
@@ -606,7 +677,9 @@ pub(super) fn as_text(value: &Value) -> Value {
 
 fn is_latin(codec: &str) -> bool {
     let codec = codec.to_ascii_lowercase();
-    ["latin", "8859", "l1", "cp1252", "windows-1252", "iso88591", "charmap"].iter().any(|name| codec.contains(name))
+    ["latin", "8859", "l1", "cp1252", "windows-1252", "iso88591", "charmap"]
+        .iter()
+        .any(|name| codec.contains(name))
 }
 
 fn as_text_of(value: &Value, codec: &str) -> Value {
@@ -623,7 +696,8 @@ fn as_text_of(value: &Value, codec: &str) -> Value {
 pub(super) fn as_bytes(value: &Value, codec: &str) -> Value {
     match value {
         Value::Text(text) if is_latin(codec) => {
-            let bytes = text.content.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap_or(b'?')).collect();
+            let bytes =
+                text.content.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap_or(b'?')).collect();
             Value::bytes(bytes, Rc::clone(&text.origin))
         }
         Value::Text(text) => Value::bytes(text.content.as_bytes().to_vec(), Rc::clone(&text.origin)),

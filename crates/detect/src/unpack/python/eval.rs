@@ -2,7 +2,9 @@
 //!
 //! Owns: scopes, control flow, expressions. Every node costs fuel, and nesting is bounded.
 
-use super::ast::{Argument, Body, Clause, Comprehension, Expr, Function, Node, Operator, Statement, Unary};
+use super::ast::{
+    Argument, Body, Clause, Comparison, Comprehension, Expr, Function, Node, Operator, Statement, Unary,
+};
 use super::operate;
 use super::value::{Provenance, Value};
 use crate::unpack::session::{Session, Task};
@@ -322,7 +324,9 @@ impl<'s> Evaluator<'s> {
         }
         let Node::Name(name) = &object.node else { return };
         let Some(slot) = self.scopes.iter_mut().rev().find_map(|scope| scope.get_mut(name)) else { return };
+        let cost = operate::change_cost(slot);
         operate::set_item(slot, &key, value);
+        self.session.spend(cost);
     }
 
     fn augment(&mut self, target: &Expr, operator: Operator, expr: &Expr) {
@@ -396,19 +400,7 @@ impl<'s> Evaluator<'s> {
                 let operand = self.eval(operand);
                 unary(*operator, &operand)
             }
-            Node::Compare(first, rest) => {
-                let mut left = self.eval(first);
-                let mut outcome = Some(true);
-                for (comparison, right) in rest {
-                    let right = self.eval(right);
-                    outcome = match (outcome, operate::compare(&left, *comparison, &right)) {
-                        (Some(one), Some(two)) => Some(one && two),
-                        _ => None,
-                    };
-                    left = right;
-                }
-                outcome.map_or(Value::Unknown, Value::Bool)
-            }
+            Node::Compare(first, rest) => self.comparison(first, rest),
             Node::Logic(is_and, parts) => self.logic(*is_and, parts),
             Node::Conditional(parts) => {
                 let [condition, then, otherwise] = &**parts;
@@ -429,7 +421,10 @@ impl<'s> Evaluator<'s> {
             }
             Node::Format(parts) => {
                 let values: Vec<Value> = parts.iter().map(|part| self.eval(part)).collect();
-                operate::format_parts(&values)
+                let size: usize = values.iter().filter_map(Value::content).map(<[u8]>::len).sum();
+                let limit = self.session.decoded_limit();
+                self.session.spend(size / 16);
+                operate::format_parts(&values, limit)
             }
             Node::Lambda(function) => {
                 self.note_function(function);
@@ -448,6 +443,20 @@ impl<'s> Evaluator<'s> {
                 Value::Unknown
             }
         }
+    }
+
+    fn comparison(&mut self, first: &Expr, rest: &[(Comparison, Expr)]) -> Value {
+        let mut left = self.eval(first);
+        let mut outcome = Some(true);
+        for (comparison, right) in rest {
+            let right = self.eval(right);
+            outcome = match (outcome, operate::compare(&left, *comparison, &right)) {
+                (Some(one), Some(two)) => Some(one && two),
+                _ => None,
+            };
+            left = right;
+        }
+        outcome.map_or(Value::Unknown, Value::Bool)
     }
 
     fn sequence(&mut self, expr: &Expr, items: &[Expr]) -> Value {
@@ -540,7 +549,11 @@ impl<'s> Evaluator<'s> {
             },
             _ => None,
         };
-        let callee = self.eval(callee);
+        // Looking the method up would hold on to the variable, and changing what is held twice copies it.
+        let mutated = mutated.filter(|(variable, _)| {
+            matches!(self.get(variable), Some(Value::List(_) | Value::Bytes(_) | Value::Dictionary(_)))
+        });
+        let callee = if mutated.is_some() { Value::Unknown } else { self.eval(callee) };
         let mut evaluated = Arguments { plain: Vec::new(), named: Vec::new() };
         for argument in arguments {
             match argument {
@@ -561,10 +574,12 @@ impl<'s> Evaluator<'s> {
                 }
             }
         }
-        if let Some((variable, name)) = mutated
-            && let Some(value) = self.mutate(&variable, &name, &evaluated)
-        {
-            return value;
+        if let Some((variable, name)) = mutated {
+            if let Some(value) = self.mutate(&variable, &name, &evaluated) {
+                return value;
+            }
+            let object = self.name(&variable);
+            return self.call_method(&object, &name, &evaluated);
         }
         self.call(&callee, &evaluated)
     }
@@ -641,7 +656,7 @@ impl<'s> Evaluator<'s> {
             }
             _ => return None,
         };
-        self.session.spend(items.len() / 8).then_some(items)
+        self.session.spend(items.len() / 2).then_some(items)
     }
 
     /// Remembers where numbers come from.

@@ -21,7 +21,8 @@ pub(super) fn parts(source: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     let &quote = quoted.first()?;
     let triple = [quote; 3];
-    let mark: &[u8] = if quoted.len() >= 6 && quoted.starts_with(&triple) { &triple } else { triple.get(..1)? };
+    let mark: &[u8] =
+        if quoted.len() >= 6 && quoted.starts_with(&triple) { &triple } else { triple.get(..1)? };
     let body = quoted.strip_prefix(mark)?;
     Some((prefix, body.strip_suffix(mark).unwrap_or(body)))
 }
@@ -92,7 +93,14 @@ fn escape(after: &[u8], is_bytes: bool, out: &mut Vec<u8>) -> (usize, Option<u32
     (1, None)
 }
 
-fn number(after: &[u8], skip: usize, most: usize, radix: u32, is_bytes: bool, out: &mut Vec<u8>) -> (usize, Option<u32>) {
+fn number(
+    after: &[u8],
+    skip: usize,
+    most: usize,
+    radix: u32,
+    is_bytes: bool,
+    out: &mut Vec<u8>,
+) -> (usize, Option<u32>) {
     let digits = after.iter().skip(skip).take(most).take_while(|byte| char::from(**byte).is_digit(radix));
     let (count, code) = digits.fold((0, 0_u32), |(count, code), &byte| {
         (count + 1, code.wrapping_mul(radix).wrapping_add(char::from(byte).to_digit(radix).unwrap_or(0)))

@@ -78,7 +78,8 @@ impl Lowering<'_> {
 
     fn statement(&mut self, node: Node<'_>, out: &mut Vec<Statement>) {
         match node.kind() {
-            "comment" | "global_statement" | "nonlocal_statement" | "pass_statement" | "line_continuation" => {}
+            "comment" | "global_statement" | "nonlocal_statement" | "pass_statement"
+            | "line_continuation" => {}
             "expression_statement" => {
                 let mut cursor = node.walk();
                 for child in node.named_children(&mut cursor) {
@@ -104,18 +105,7 @@ impl Lowering<'_> {
                 self.import(node, &module.unwrap_or_else(|| "".into()), out);
             }
             "if_statement" => self.conditional(node, out),
-            "for_statement" => {
-                let (target, items) = (self.field(node, "left"), self.field(node, "right"));
-                let body = self.field_statements(node, "body");
-                out.push(Statement::For(target, items, body));
-                out.extend(self.field_statements(node, "alternative"));
-            }
-            "while_statement" => {
-                let condition = self.field(node, "condition");
-                let body = self.field_statements(node, "body");
-                out.push(Statement::While(condition, body));
-                out.extend(self.field_statements(node, "alternative"));
-            }
+            "for_statement" | "while_statement" => self.repeated(node, out),
             "with_statement" => {
                 self.with_items(node, out);
                 out.extend(self.field_statements(node, "body"));
@@ -134,9 +124,21 @@ impl Lowering<'_> {
                 let code = self.field(node, "code");
                 out.push(Statement::Exec(code));
             }
-            "try_statement" | "block" | "module" | "decorated_definition" | "except_clause" | "finally_clause"
-            | "else_clause" | "except_group_clause" | "match_statement" | "case_clause" | "ERROR"
-            | "print_statement" | "delete_statement" | "raise_statement" | "assert_statement" => {
+            "try_statement"
+            | "block"
+            | "module"
+            | "decorated_definition"
+            | "except_clause"
+            | "finally_clause"
+            | "else_clause"
+            | "except_group_clause"
+            | "match_statement"
+            | "case_clause"
+            | "ERROR"
+            | "print_statement"
+            | "delete_statement"
+            | "raise_statement"
+            | "assert_statement" => {
                 let inner = self.statements(node);
                 out.push(Statement::Block(inner));
             }
@@ -147,6 +149,19 @@ impl Lowering<'_> {
                 }
             }
         }
+    }
+
+    fn repeated(&mut self, node: Node<'_>, out: &mut Vec<Statement>) {
+        if node.kind() == "for_statement" {
+            let (target, items) = (self.field(node, "left"), self.field(node, "right"));
+            let body = self.field_statements(node, "body");
+            out.push(Statement::For(target, items, body));
+        } else {
+            let condition = self.field(node, "condition");
+            let body = self.field_statements(node, "body");
+            out.push(Statement::While(condition, body));
+        }
+        out.extend(self.field_statements(node, "alternative"));
     }
 
     fn assignment(&mut self, node: Node<'_>, out: &mut Vec<Statement>) {
@@ -216,7 +231,8 @@ impl Lowering<'_> {
                     out.push(Statement::Expr(value));
                     continue;
                 }
-                let (Some(source), Some(alias)) = (value.named_child(0), value.child_by_field_name("alias")) else {
+                let (Some(source), Some(alias)) = (value.named_child(0), value.child_by_field_name("alias"))
+                else {
                     continue;
                 };
                 let target = alias.named_child(0).unwrap_or(alias);
@@ -239,9 +255,9 @@ impl Lowering<'_> {
         let children: Vec<_> = list.named_children(&mut cursor).collect();
         let mut parameters = Vec::new();
         for child in children {
-            let name = child.child_by_field_name("name").or_else(|| {
-                if child.kind() == "identifier" { Some(child) } else { child.named_child(0) }
-            });
+            let name = child
+                .child_by_field_name("name")
+                .or_else(|| if child.kind() == "identifier" { Some(child) } else { child.named_child(0) });
             let Some(name) = name else { continue };
             let default = child.child_by_field_name("value").map(|value| self.expr(value));
             let takes_rest = child.kind().ends_with("splat_pattern");
@@ -300,9 +316,8 @@ impl Lowering<'_> {
                 Some(child) => self.node_below(child),
                 None => N::Value(Value::Unknown),
             },
-            "list" | "tuple" | "set" | "expression_list" | "pattern_list" | "tuple_pattern" | "list_pattern" => {
-                N::Sequence(self.parts(node))
-            }
+            "list" | "tuple" | "set" | "expression_list" | "pattern_list" | "tuple_pattern"
+            | "list_pattern" => N::Sequence(self.parts(node)),
             "dictionary" => self.dictionary(node),
             "lambda" => {
                 let parameters = self.parameters(node);
@@ -322,9 +337,10 @@ impl Lowering<'_> {
                 let name = node.child_by_field_name("name").map(|name| self.name(name));
                 N::Walrus(name.unwrap_or_else(|| "".into()), self.boxed(node, "value"))
             }
-            "list_comprehension" | "generator_expression" | "set_comprehension" | "dictionary_comprehension" => {
-                self.comprehension(node)
-            }
+            "list_comprehension"
+            | "generator_expression"
+            | "set_comprehension"
+            | "dictionary_comprehension" => self.comprehension(node),
             "comment" | "float" | "ellipsis" | "type" => N::Value(Value::Unknown),
             _ => N::Other(self.parts(node)),
         }
@@ -363,8 +379,9 @@ impl Lowering<'_> {
         let (mut is_bytes, mut is_escaped, mut is_formatted) = (false, false, false);
         for piece in &pieces {
             let source = self.source(*piece);
-            let formatted = literal::parts(source)
-                .is_some_and(|(prefix, _)| prefix.iter().any(|byte| matches!(byte, b'f' | b'F' | b't' | b'T')));
+            let formatted = literal::parts(source).is_some_and(|(prefix, _)| {
+                prefix.iter().any(|byte| matches!(byte, b'f' | b'F' | b't' | b'T'))
+            });
             if formatted {
                 is_formatted = true;
                 if !content.is_empty() {
@@ -412,7 +429,12 @@ impl Lowering<'_> {
                     parts.push(self.wrap(child, N::Value(value)));
                 }
                 "escape_interpolation" => {
-                    let value = self.text_value(child, self.source(child).iter().take(1).copied().collect(), false, false);
+                    let value = self.text_value(
+                        child,
+                        self.source(child).iter().take(1).copied().collect(),
+                        false,
+                        false,
+                    );
                     parts.push(self.wrap(child, N::Value(value)));
                 }
                 "interpolation" => {
@@ -577,8 +599,11 @@ fn operator_of(operator: &str) -> Operator {
 }
 
 fn integer(source: &[u8]) -> Value {
-    let digits: String =
-        source.iter().filter(|byte| **byte != b'_').map(|byte| char::from(byte.to_ascii_lowercase())).collect();
+    let digits: String = source
+        .iter()
+        .filter(|byte| **byte != b'_')
+        .map(|byte| char::from(byte.to_ascii_lowercase()))
+        .collect();
     let digits = digits.trim_end_matches('l');
     let parsed = match digits.get(..2) {
         Some("0x") => i64::from_str_radix(digits.get(2..).unwrap_or(""), 16),

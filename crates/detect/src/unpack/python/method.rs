@@ -20,9 +20,11 @@ impl Evaluator<'_> {
                 operate::binary(object.clone(), super::ast::Operator::Add, first, limit).0
             }
             (_, "__getitem__") => self.index(object, first),
-            (_, "read" | "getvalue" | "readline" | "copy" | "tobytes" | "toString" | "__str__" | "__iter__" | "tolist") => {
-                object.clone()
-            }
+            (
+                _,
+                "read" | "getvalue" | "readline" | "copy" | "tobytes" | "toString" | "__str__" | "__iter__"
+                | "tolist",
+            ) => object.clone(),
             (Value::Text(_) | Value::Bytes(_), "decode" | "encode") => {
                 let codec = arguments.plain.first().or(arguments.named("encoding"));
                 let codec = codec.and_then(Value::as_str).unwrap_or("utf8").to_owned();
@@ -51,26 +53,29 @@ impl Evaluator<'_> {
                     found => found,
                 }
             }
-            (Value::Dictionary(pairs), "keys") => Value::list(pairs.iter().map(|(key, _)| key.clone()).collect()),
+            (Value::Dictionary(pairs), "keys") => {
+                Value::list(pairs.iter().map(|(key, _)| key.clone()).collect())
+            }
             (Value::Dictionary(pairs), "values") => {
                 Value::list(pairs.iter().map(|(_, value)| value.clone()).collect())
             }
-            (Value::Dictionary(pairs), "items" | "iteritems") => {
-                Value::list(pairs.iter().map(|(key, value)| Value::list(vec![key.clone(), value.clone()])).collect())
-            }
+            (Value::Dictionary(pairs), "items" | "iteritems") => Value::list(
+                pairs.iter().map(|(key, value)| Value::list(vec![key.clone(), value.clone()])).collect(),
+            ),
             (Value::List(items), "index") => items
                 .iter()
                 .position(|item| item.equals(first) == Some(true))
                 .map_or(Value::Unknown, Value::int),
             (Value::List(items), "__len__") => Value::int(items.len()),
             (Value::Int(number), "to_bytes") => {
-                let length = first.as_int().and_then(|length| usize::try_from(length).ok()).unwrap_or(8).min(8);
+                let length =
+                    first.as_int().and_then(|length| usize::try_from(length).ok()).unwrap_or(8).min(8);
                 let bytes = number.to_be_bytes();
                 let mut bytes = bytes.get(8 - length..).unwrap_or_default().to_vec();
                 if arguments.plain.get(1).and_then(Value::as_str) == Some("little") {
                     bytes.reverse();
                 }
-                Value::bytes(bytes, self.from_numbers())
+                Value::bytes(bytes, self.origin_of_numbers())
             }
             (Value::Cipher(cipher, key, iv), "decrypt") => self.decrypt(cipher, key, iv, first),
             _ => Value::Unknown,
@@ -78,7 +83,9 @@ impl Evaluator<'_> {
     }
 
     fn decrypt(&mut self, cipher: &str, key: &[u8], iv: &[u8], sealed: &Value) -> Value {
-        let (Some(content), Some(origin)) = (sealed.content(), sealed.origin()) else { return Value::Unknown };
+        let (Some(content), Some(origin)) = (sealed.content(), sealed.origin()) else {
+            return Value::Unknown;
+        };
         self.session.spend(content.len() / 8);
         let (opened, step) = match cipher {
             "fernet" => (decode::fernet(key, content), Step::Fernet),
@@ -91,8 +98,11 @@ impl Evaluator<'_> {
     fn join(&mut self, separator: &Value, items: &Value) -> Value {
         let items = items.clone();
         let Some(parts) = self.items(&items) else { return Value::Unknown };
-        let (Some(between), Some(own)) = (separator.content(), separator.origin()) else { return Value::Unknown };
-        let total: usize = parts.iter().filter_map(Value::content).map(|part| part.len() + between.len()).sum();
+        let (Some(between), Some(own)) = (separator.content(), separator.origin()) else {
+            return Value::Unknown;
+        };
+        let total: usize =
+            parts.iter().filter_map(Value::content).map(|part| part.len() + between.len()).sum();
         if total > self.session.decoded_limit() || !self.session.spend(total / 16 + parts.len() / 4) {
             return Value::Unknown;
         }
@@ -103,11 +113,14 @@ impl Evaluator<'_> {
                 content.extend_from_slice(between);
             }
             match part {
-                Value::Text(_) | Value::Bytes(_) => content.extend_from_slice(part.content().unwrap_or_default()),
+                Value::Text(_) | Value::Bytes(_) => {
+                    content.extend_from_slice(part.content().unwrap_or_default())
+                }
                 _ => content.extend(HOLE.encode_utf8(&mut [0; 4]).bytes()),
             }
             if let Some(part) = part.origin() {
-                origin = Some(origin.map_or_else(|| Rc::clone(part), |origin| operate::joined(&origin, part)));
+                origin =
+                    Some(origin.map_or_else(|| Rc::clone(part), |origin| operate::joined(&origin, part)));
             }
         }
         let mut origin = origin.unwrap_or_else(|| Rc::clone(own));
@@ -125,14 +138,16 @@ impl Evaluator<'_> {
         let origin = object.origin().map(|origin| operate::after(origin, Step::Replaced));
         match (object, old, new, origin) {
             (Value::Text(text), Value::Text(old), Value::Text(new), Some(origin)) => {
-                let grown = text.content.len().saturating_mul(1 + new.content.len() / old.content.len().max(1));
+                let grown =
+                    text.content.len().saturating_mul(1 + new.content.len() / old.content.len().max(1));
                 if grown > limit.saturating_mul(4) || old.content.is_empty() {
                     return Value::Unknown;
                 }
                 Value::text(text.content.replace(&**old.content, &new.content), origin)
             }
             (Value::Bytes(data), Value::Bytes(old), Value::Bytes(new), Some(origin)) => {
-                let grown = data.content.len().saturating_mul(1 + new.content.len() / old.content.len().max(1));
+                let grown =
+                    data.content.len().saturating_mul(1 + new.content.len() / old.content.len().max(1));
                 if grown > limit.saturating_mul(4) || old.content.is_empty() {
                     return Value::Unknown;
                 }
@@ -173,7 +188,8 @@ impl Evaluator<'_> {
     }
 
     fn translate_bytes(&mut self, data: &[u8], origin: &Rc<Provenance>, arguments: &Arguments) -> Value {
-        let deleted = arguments.plain.get(1).or(arguments.named("delete")).and_then(Value::content).unwrap_or_default();
+        let deleted =
+            arguments.plain.get(1).or(arguments.named("delete")).and_then(Value::content).unwrap_or_default();
         let table = arguments.get(0).content();
         let out = data
             .iter()
@@ -183,9 +199,13 @@ impl Evaluator<'_> {
     }
 
     fn split(&mut self, object: &Value, name: &str, arguments: &Arguments) -> Value {
-        let (Some(content), Some(origin)) = (object.content(), object.origin()) else { return Value::Unknown };
+        let (Some(content), Some(origin)) = (object.content(), object.origin()) else {
+            return Value::Unknown;
+        };
         let separator = match arguments.get(0) {
-            Value::Text(_) | Value::Bytes(_) => arguments.get(0).content().filter(|separator| !separator.is_empty()),
+            Value::Text(_) | Value::Bytes(_) => {
+                arguments.get(0).content().filter(|separator| !separator.is_empty())
+            }
             _ => None,
         };
         let most = arguments.plain.get(1).and_then(Value::as_int).and_then(|most| usize::try_from(most).ok());
@@ -225,7 +245,10 @@ impl Evaluator<'_> {
         let first = arguments.get(0).clone();
         let extension = if name == "extend" { self.items(&first) } else { None };
         let limit = self.session.decoded_limit();
-        let numbers = matches!(first, Value::Int(_)).then(|| self.from_numbers());
+        if let Some(shared) = self.get(variable).map(operate::change_cost) {
+            self.session.spend(shared);
+        }
+        let numbers = matches!(first, Value::Int(_)).then(|| self.origin_of_numbers());
         let slot = self.scopes.iter_mut().rev().find_map(|scope| scope.get_mut(variable))?;
         match (slot, name) {
             (Value::List(items), "append") => Rc::make_mut(items).push(first),
@@ -253,8 +276,10 @@ impl Evaluator<'_> {
                 }
             }
             (Value::Bytes(data), "extend") if data.content.len() < limit => {
-                let bytes: Option<Vec<u8>> =
-                    extension?.iter().map(|item| item.as_int().and_then(|byte| u8::try_from(byte).ok())).collect();
+                let bytes: Option<Vec<u8>> = extension?
+                    .iter()
+                    .map(|item| item.as_int().and_then(|byte| u8::try_from(byte).ok()))
+                    .collect();
                 Rc::make_mut(&mut data.content).extend(bytes?);
             }
             (Value::Dictionary(pairs), "update") => {
@@ -299,7 +324,13 @@ fn simple(object: &Value, name: &str, arguments: &Arguments) -> Option<Value> {
         "swapcase" => made(
             content
                 .iter()
-                .map(|byte| if byte.is_ascii_lowercase() { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() })
+                .map(|byte| {
+                    if byte.is_ascii_lowercase() {
+                        byte.to_ascii_uppercase()
+                    } else {
+                        byte.to_ascii_lowercase()
+                    }
+                })
                 .collect(),
         ),
         "removeprefix" => made(content.strip_prefix(first.content()?).unwrap_or(content).to_vec()),
@@ -307,15 +338,21 @@ fn simple(object: &Value, name: &str, arguments: &Arguments) -> Option<Value> {
         "startswith" => Value::Bool(content.starts_with(first.content()?)),
         "endswith" => Value::Bool(content.ends_with(first.content()?)),
         "find" | "index" => match memchr::memmem::find(content, first.content()?) {
-            Some(at) => Value::int(std::str::from_utf8(content.get(..at)?).map_or(at, |head| head.chars().count())),
+            Some(at) => {
+                Value::int(std::str::from_utf8(content.get(..at)?).map_or(at, |head| head.chars().count()))
+            }
             None => Value::Int(-1),
         },
         "count" => Value::int(memchr::memmem::find_iter(content, first.content()?).count()),
         "isdigit" => Value::Bool(content.iter().all(u8::is_ascii_digit)),
         "isalpha" => Value::Bool(content.iter().all(u8::is_ascii_alphabetic)),
         "isalnum" => Value::Bool(content.iter().all(u8::is_ascii_alphanumeric)),
-        "isupper" => Value::Bool(content.iter().any(u8::is_ascii_uppercase) && !content.iter().any(u8::is_ascii_lowercase)),
-        "islower" => Value::Bool(content.iter().any(u8::is_ascii_lowercase) && !content.iter().any(u8::is_ascii_uppercase)),
+        "isupper" => Value::Bool(
+            content.iter().any(u8::is_ascii_uppercase) && !content.iter().any(u8::is_ascii_lowercase),
+        ),
+        "islower" => Value::Bool(
+            content.iter().any(u8::is_ascii_lowercase) && !content.iter().any(u8::is_ascii_uppercase),
+        ),
         "isspace" => Value::Bool(content.iter().all(u8::is_ascii_whitespace)),
         "hex" => Value::text(content.iter().map(|byte| format!("{byte:02x}")).collect(), origin),
         "zfill" => {

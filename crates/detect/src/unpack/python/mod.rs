@@ -12,7 +12,7 @@ mod random;
 mod sink;
 mod value;
 
-pub(super) use literal::unescape;
+pub(in crate::unpack) use literal::unescape;
 
 use super::session::{Found, Session};
 use super::{blobs, kind, prefilter, tree};

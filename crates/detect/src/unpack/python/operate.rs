@@ -42,7 +42,9 @@ pub(super) fn binary(left: Value, operator: Operator, right: &Value, limit: usiz
             _ => (Value::Unknown, 0),
         },
         Operator::Modulo => match &left {
-            Value::Text(text) => (percent(&text.content, &text.origin, right, limit), text.content.len() / 16),
+            Value::Text(text) => {
+                (percent(&text.content, &text.origin, right, limit), text.content.len() / 16)
+            }
             _ => (Value::Unknown, 0),
         },
         Operator::Divide => (Value::Unknown, 0),
@@ -58,13 +60,17 @@ fn arithmetic(one: i64, operator: Operator, two: i64) -> Value {
         // A quotient that is no whole number is only seen inside of `int(…)`.
         Operator::Divide | Operator::FloorDivide => {
             let quotient = one.checked_div(two);
-            quotient.map(|quotient| if one % two != 0 && (one < 0) != (two < 0) { quotient - 1 } else { quotient })
+            quotient.map(
+                |quotient| if one % two != 0 && (one < 0) != (two < 0) { quotient - 1 } else { quotient },
+            )
         }
-        Operator::Modulo if two != 0 => one.checked_rem(two).map(|rest| {
-            if rest != 0 && (rest < 0) != (two < 0) { rest + two } else { rest }
-        }),
+        Operator::Modulo if two != 0 => one
+            .checked_rem(two)
+            .map(|rest| if rest != 0 && (rest < 0) != (two < 0) { rest + two } else { rest }),
         Operator::Power => u32::try_from(two).ok().and_then(|two| one.checked_pow(two)),
-        Operator::ShiftLeft => u32::try_from(two).ok().filter(|two| *two < 62).and_then(|two| one.checked_mul(1 << two)),
+        Operator::ShiftLeft => {
+            u32::try_from(two).ok().filter(|two| *two < 62).and_then(|two| one.checked_mul(1 << two))
+        }
         Operator::ShiftRight => u32::try_from(two).ok().and_then(|two| one.checked_shr(two)),
         Operator::And => Some(one & two),
         Operator::Or => Some(one | two),
@@ -80,7 +86,8 @@ fn add(left: Value, right: &Value, limit: usize) -> (Value, usize) {
             if one.content.len() + two.content.len() > limit {
                 return (Value::Unknown, 0);
             }
-            let cost = two.content.len() / 16 + if Rc::strong_count(&one.content) > 1 { one.content.len() / 16 } else { 0 };
+            let cost = two.content.len() / 16
+                + if Rc::strong_count(&one.content) > 1 { one.content.len() / 16 } else { 0 };
             Rc::make_mut(&mut one.content).push_str(&two.content);
             one.origin = joined(&one.origin, &two.origin);
             mark_joined(&mut one.origin);
@@ -90,7 +97,8 @@ fn add(left: Value, right: &Value, limit: usize) -> (Value, usize) {
             if one.content.len() + two.content.len() > limit {
                 return (Value::Unknown, 0);
             }
-            let cost = two.content.len() / 16 + if Rc::strong_count(&one.content) > 1 { one.content.len() / 16 } else { 0 };
+            let cost = two.content.len() / 16
+                + if Rc::strong_count(&one.content) > 1 { one.content.len() / 16 } else { 0 };
             Rc::make_mut(&mut one.content).extend_from_slice(&two.content);
             one.origin = joined(&one.origin, &two.origin);
             mark_joined(&mut one.origin);
@@ -138,9 +146,7 @@ fn repeat(value: &Value, times: i64, limit: usize) -> (Value, usize) {
     let repeated = match value {
         Value::Text(text) => Value::text(text.content.repeat(times), Rc::clone(&text.origin)),
         Value::Bytes(data) => Value::bytes(data.content.repeat(times), Rc::clone(&data.origin)),
-        Value::List(items) => {
-            Value::list(items.iter().cycle().take(items.len() * times).cloned().collect())
-        },
+        Value::List(items) => Value::list(items.iter().cycle().take(items.len() * times).cloned().collect()),
         _ => Value::Unknown,
     };
     (repeated, total / 16)
@@ -159,11 +165,14 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
-pub(super) fn format_parts(values: &[Value]) -> Value {
+pub(super) fn format_parts(values: &[Value], limit: usize) -> Value {
     let mut content = String::new();
     let mut origin: Option<Rc<Provenance>> = None;
     for value in values {
         content.push_str(&shown(value));
+        if content.len() > limit {
+            return Value::Unknown;
+        }
         if let Some(part) = value.origin() {
             origin = Some(origin.map_or_else(|| Rc::clone(part), |origin| joined(&origin, part)));
         }
@@ -191,7 +200,10 @@ fn percent(format: &str, origin: &Rc<Provenance>, values: &Value, limit: usize) 
             key = directive.get(2..end);
             while letters.next_if(|(at, _)| *at <= end).is_some() {}
         }
-        while letters.next_if(|(_, letter)| matches!(letter, '0'..='9' | '.' | '-' | '+' | ' ' | '#')).is_some() {}
+        while letters
+            .next_if(|(_, letter)| matches!(letter, '0'..='9' | '.' | '-' | '+' | ' ' | '#'))
+            .is_some()
+        {}
         let Some((at, letter)) = letters.next() else { break };
         rest = directive.get(at + letter.len_utf8()..).unwrap_or_default();
         if letter == '%' {
@@ -221,7 +233,11 @@ fn percent(format: &str, origin: &Rc<Provenance>, values: &Value, limit: usize) 
 
 fn item_named(values: &Value, key: &str) -> Value {
     let Value::Dictionary(pairs) = values else { return Value::Unknown };
-    pairs.iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value.clone()).unwrap_or_default()
+    pairs
+        .iter()
+        .find(|(name, _)| name.as_str() == Some(key))
+        .map(|(_, value)| value.clone())
+        .unwrap_or_default()
 }
 
 /// `text.format(…)`, with fields by position and by name.
@@ -240,7 +256,8 @@ pub(super) fn format(
         match letter {
             '{' | '}' if letters.next_if(|(_, other)| *other == letter).is_some() => out.push(letter),
             '{' => {
-                let end = format.get(at..).and_then(|rest| rest.find('}')).map_or(format.len(), |end| at + end);
+                let end =
+                    format.get(at..).and_then(|rest| rest.find('}')).map_or(format.len(), |end| at + end);
                 let field = format.get(at + 1..end).unwrap_or_default();
                 while letters.next_if(|(at, _)| *at <= end).is_some() {}
                 let name = field.split([':', '!']).next().unwrap_or_default();
@@ -284,7 +301,9 @@ pub(super) fn index(object: &Value, index: &Value) -> Value {
     match (object, index.as_int()) {
         (Value::Text(text), Some(at)) => {
             let letter = if text.content.is_ascii() {
-                position(at, text.content.len()).and_then(|at| text.content.as_bytes().get(at)).map(|&byte| char::from(byte))
+                position(at, text.content.len())
+                    .and_then(|at| text.content.as_bytes().get(at))
+                    .map(|&byte| char::from(byte))
             } else {
                 position(at, text.content.chars().count()).and_then(|at| text.content.chars().nth(at))
             };
@@ -303,6 +322,16 @@ pub(super) fn index(object: &Value, index: &Value) -> Value {
             .map(|(_, value)| value.clone())
             .unwrap_or_default(),
         _ => Value::Unknown,
+    }
+}
+
+/// What it costs to change one item: finding it, and copying the rest where somebody else holds it too.
+pub(super) fn change_cost(value: &Value) -> usize {
+    match value {
+        Value::List(items) if Rc::strong_count(items) > 1 => items.len(),
+        Value::Dictionary(pairs) => pairs.len() * if Rc::strong_count(pairs) > 1 { 2 } else { 1 } / 8,
+        Value::Bytes(data) if Rc::strong_count(&data.content) > 1 => data.content.len() / 16,
+        _ => 0,
     }
 }
 

@@ -13,24 +13,33 @@ impl Evaluator<'_> {
         let first = arguments.get(0).clone();
         match (module, name) {
             ("", "exec" | "execfile" | "exec_" | "run_code") => self.execute(&first, Step::Executed),
-            ("os" | "posix" | "nt" | "", "system" | "popen") | ("os", "popen2" | "popen3" | "popen4" | "startfile") => {
+            ("os" | "posix" | "nt" | "", "system" | "popen")
+            | ("os", "popen2" | "popen3" | "popen4" | "startfile") => {
                 self.command(&first, Step::OsCommand);
             }
             ("commands" | "subprocess" | "", "getoutput" | "getstatusoutput") | ("popen2", _) => {
                 self.command(&first, Step::OsCommand);
             }
             ("subprocess" | "sp" | "", "run" | "call" | "Popen" | "check_output" | "check_call") => {
-                let command = arguments.plain.first().or(arguments.named("args")).cloned().unwrap_or_default();
+                let command =
+                    arguments.plain.first().or(arguments.named("args")).cloned().unwrap_or_default();
                 self.command(&command, Step::Process);
             }
             ("asyncio" | "", "create_subprocess_shell") => self.command(&first, Step::OsCommand),
-            ("asyncio" | "", "create_subprocess_exec") => self.command(&Value::list(arguments.plain.clone()), Step::Process),
+            ("asyncio" | "", "create_subprocess_exec") => {
+                self.command(&Value::list(arguments.plain.clone()), Step::Process)
+            }
             ("pty", "spawn") => self.command(&first, Step::Process),
             ("os", "execl" | "execlp" | "execle" | "execlpe" | "spawnl" | "spawnlp") => {
                 let skip = if name.starts_with("spawn") { 2 } else { 1 };
-                self.command(&Value::list(arguments.plain.iter().skip(skip).cloned().collect()), Step::Process);
+                self.command(
+                    &Value::list(arguments.plain.iter().skip(skip).cloned().collect()),
+                    Step::Process,
+                );
             }
-            ("os", "execv" | "execvp" | "execve" | "execvpe") => self.command(arguments.get(1), Step::Process),
+            ("os", "execv" | "execvp" | "execve" | "execvpe") => {
+                self.command(arguments.get(1), Step::Process)
+            }
             (_, "runsource" | "runcode" | "run_cell") => self.execute(&first, Step::Executed),
             (_, "write" | "writelines" | "write_text" | "write_bytes") => self.written(&first),
             _ => return false,
@@ -67,7 +76,10 @@ impl Evaluator<'_> {
             None => return,
         };
         let program = program.rsplit('/').next().unwrap_or_default();
-        let code_at = items.iter().take(4).position(|item| item.as_str().is_some_and(|one| one.starts_with('-') && one.ends_with('c')));
+        let code_at = items
+            .iter()
+            .take(4)
+            .position(|item| item.as_str().is_some_and(|one| one.starts_with('-') && one.ends_with('c')));
         if let Some(code) = code_at.and_then(|at| items.get(at + 1)).filter(|code| code.content().is_some()) {
             let code = code.clone();
             if program.starts_with("python") || program.starts_with("pypy") {
@@ -86,20 +98,35 @@ impl Evaluator<'_> {
     }
 
     /// Adds a layer, to be looked at on its own.
-    pub(super) fn emit(&mut self, value: &Value, language: Option<Language>, steps: &[Step], is_executed: bool) {
+    pub(super) fn emit(
+        &mut self,
+        value: &Value,
+        language: Option<Language>,
+        steps: &[Step],
+        is_executed: bool,
+    ) {
         if let Some(found) = self.found(value, language, steps, is_executed) {
             self.session.add(found);
         }
     }
 
-    fn found(&self, value: &Value, language: Option<Language>, more: &[Step], is_executed: bool) -> Option<Found> {
+    fn found(
+        &self,
+        value: &Value,
+        language: Option<Language>,
+        more: &[Step],
+        is_executed: bool,
+    ) -> Option<Found> {
         let origin = value.origin()?;
         let mut steps = origin.steps.clone();
         more.iter().for_each(|&step| push_step(&mut steps, step));
-        let lines = if origin.layer == self.layer_number() && origin.lines.0 > 0 { origin.lines } else { self.lines };
+        let lines =
+            if origin.layer == self.layer_number() && origin.lines.0 > 0 { origin.lines } else { self.lines };
         let stand_in = if language == Some(Language::Shell) { "$X" } else { "X" };
         let text = match value {
-            Value::Text(text) if text.content.contains(HOLE) => text.content.replace(HOLE, stand_in).into_bytes(),
+            Value::Text(text) if text.content.contains(HOLE) => {
+                text.content.replace(HOLE, stand_in).into_bytes()
+            }
             _ => value.content()?.to_vec(),
         };
         Some(Found { text, language, steps, lines: Some(lines), is_executed })
@@ -136,7 +163,9 @@ impl Evaluator<'_> {
         let Some(text) = value.content().filter(|text| text.len() <= 1 << 20).map(<[u8]>::to_vec) else {
             return Value::Unknown;
         };
-        if text.len() < 64 || !value.origin().is_some_and(|origin| origin.steps.iter().any(|step| step.decodes())) {
+        if text.len() < 64
+            || !value.origin().is_some_and(|origin| origin.steps.iter().any(|step| step.decodes()))
+        {
             let inner = self.value_of_source(&text);
             if text.len() >= 24 {
                 self.emit(value, Some(Language::Python), &[Step::Evaluated], true);
@@ -159,7 +188,8 @@ impl Evaluator<'_> {
 
 /// An argument as a shell would have to be given it.
 fn quoted(argument: &str) -> String {
-    let is_plain = |letter: char| letter.is_alphanumeric() || "_-./:=@%+,$".contains(letter) || letter == HOLE;
+    let is_plain =
+        |letter: char| letter.is_alphanumeric() || "_-./:=@%+,$".contains(letter) || letter == HOLE;
     if !argument.is_empty() && argument.chars().all(is_plain) {
         return argument.to_owned();
     }

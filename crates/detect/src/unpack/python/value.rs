@@ -131,7 +131,9 @@ impl Value {
             (Self::None, Self::None) => Some(true),
             _ => match (self.as_int(), other.as_int()) {
                 (Some(one), Some(two)) => Some(one == two),
-                (None, None) if matches!(self, Self::List(_) | Self::Dictionary(_) | Self::Function(_)) => None,
+                (None, None) if matches!(self, Self::List(_) | Self::Dictionary(_) | Self::Function(_)) => {
+                    None
+                }
                 _ => Some(false),
             },
         }
