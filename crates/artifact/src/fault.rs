@@ -13,6 +13,18 @@ pub enum Fault {
     /// Opening it could wait for ever or do something.
     #[error("{0}, which is not opened; to scan what comes out of it, redirect it to `urva scan -`")]
     NotRegular(&'static str),
+    /// Reading it would cost too much.
+    #[error("is refused: it {0}")]
+    Refused(&'static str),
+    /// An archive inside too many others.
+    #[error("is an archive inside {0} others, and is not opened")]
+    TooDeep(u32),
+    /// Nobody can read it without its password.
+    #[error("is encrypted")]
+    Encrypted,
+    /// An image lacks a part.
+    #[error("{0}")]
+    Image(String),
     /// A record of a corpus.
     #[error("line {line}: {what}")]
     CorpusLine {

@@ -53,6 +53,12 @@ pub enum Note {
     Binary,
     /// The corpus record was not UTF-8.
     Undecodable,
+    /// A container does not see it: a later layer of the image replaces or removes it.
+    Hidden,
+    /// Only the code cells of a notebook, one behind the other: lines count in them.
+    Cells,
+    /// Only the lines of a `.pth` file that Python executes; the others are left empty.
+    ImportLines,
 }
 
 /// Why something was left alone.
@@ -62,6 +68,8 @@ pub enum Skipped {
     NotAScript,
     /// A symbolic or hard link inside a folder or an archive: what it leads to is met by itself, or is outside.
     Link,
+    /// A file of an image's layer that a later layer replaces or removes.
+    Hidden,
 }
 
 impl fmt::Display for Note {
@@ -75,6 +83,9 @@ impl fmt::Display for Note {
                 write!(f, "only the first {limit} bytes were read, size and hash are theirs")
             }
             Self::Binary => f.write_str("holds NUL bytes, judged as text"),
+            Self::Hidden => f.write_str("complete; a later layer of the image replaces or removes it"),
+            Self::Cells => f.write_str("the code cells of a notebook, in which lines count"),
+            Self::ImportLines => f.write_str("the lines that Python executes"),
             Self::Undecodable => f.write_str("the record is not UTF-8, undecodable bytes were replaced"),
         }
     }
@@ -85,6 +96,7 @@ impl fmt::Display for Skipped {
         f.write_str(match self {
             Self::NotAScript => "not a script",
             Self::Link => "a link",
+            Self::Hidden => "removed by a later layer",
         })
     }
 }

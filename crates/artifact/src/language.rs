@@ -120,12 +120,12 @@ fn env_program<'a>(words: &mut dyn Iterator<Item = &'a [u8]>) -> Option<&'a [u8]
     None
 }
 
-fn base_name(path: &[u8]) -> &[u8] {
+pub(crate) fn base_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
 }
 
 /// The language of a program's name, whatever version stands behind it.
-fn of_program(name: &[u8]) -> Option<Language> {
+pub(crate) fn of_program(name: &[u8]) -> Option<Language> {
     let version = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
     let stem = name.iter().rposition(|byte| !version(byte)).map_or(&[][..], |at| &name[..=at]);
     let stem = stem.strip_suffix(b"-dbg").unwrap_or(stem);

@@ -2,9 +2,11 @@
 
 use crate::corpus::Corpus;
 use crate::file::{self, Opened};
-use crate::item::{Item, Note, Script, Skipped};
-use crate::language::{self, PREFIX};
-use crate::{Fault, Flow, Limits, Text};
+use crate::item::{Item, Skipped};
+use crate::limits::Account;
+use crate::seekable::Seekable;
+use crate::unpack::{Place, Unpack};
+use crate::{Fault, Flow, Limits, decode, image};
 use evidence::{Language, Untrusted};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -21,6 +23,8 @@ pub struct Options {
     pub limits: Limits,
     /// Reads every script as this language, whatever it is called.
     pub language: Option<Language>,
+    /// Reads files of an image that a later layer replaces or removes, too.
+    pub all_layers: bool,
 }
 
 /// Reads what it is told to, and hands over what it finds.
@@ -42,6 +46,7 @@ impl<'a> Reader<'a> {
         let name = Untrusted::from(path.as_os_str().as_bytes());
         match file::open(path) {
             Ok(Opened::File(file)) => self.file(name, file, true),
+            Ok(Opened::Folder) if image::is_layout(path) => self.layout(path, name),
             Ok(Opened::Folder) => self.folder(path),
             Err(fault) => (self.sink)(Item::Unread { path: name, fault }),
         }
@@ -49,8 +54,9 @@ impl<'a> Reader<'a> {
 
     /// Reads a stream to its end, as a file that a person has named.
     pub fn stream(&mut self, name: &str, stream: &mut dyn Read) -> Flow {
-        let mut counted = Counted { inner: stream, progress: self.progress };
-        self.script(name.into(), &mut counted, true)
+        let account = Account::new(&self.options.limits, 0);
+        let mut counted = Counted { inner: stream, progress: self.progress, account: Some(&account) };
+        Unpack::new(self.options, &account, self.sink).stream(&Place::root(name.into(), true), &mut counted)
     }
 
     /// Reads a corpus: a file of records.
@@ -68,13 +74,20 @@ impl<'a> Reader<'a> {
 
     fn open_corpus(&self, path: &Path) -> Result<Box<dyn BufRead + 'a>, Fault> {
         let Opened::File(file) = file::open(path)? else { return Err(Fault::NotRegular("is a folder")) };
-        let mut file = BufReader::new(Counted { inner: file, progress: self.progress });
-        if file.fill_buf()?.starts_with(&ZSTD_MAGIC) {
+        let mut file = BufReader::new(Counted { inner: file, progress: self.progress, account: None });
+        if file.fill_buf()?.starts_with(&decode::ZSTD_MAGIC) {
             let mut decoder = zstd::Decoder::with_buffer(file)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+            decoder.window_log_max(decode::ZSTD_WINDOW_LOG)?;
             return Ok(Box::new(BufReader::with_capacity(1 << 17, decoder)));
         }
         Ok(Box::new(file))
+    }
+
+    fn layout(&mut self, path: &Path, name: Untrusted) -> Flow {
+        // What may come out is measured by what lies there.
+        let account = Account::new(&self.options.limits, measure([path]));
+        let place = Place::root(name, true);
+        Unpack::new(self.options, &account, self.sink).layout(&place, path)
     }
 
     fn folder(&mut self, root: &Path) -> Flow {
@@ -105,59 +118,28 @@ impl<'a> Reader<'a> {
     }
 
     fn file(&mut self, name: Untrusted, file: File, is_named: bool) -> Flow {
-        let mut counted = Counted { inner: file, progress: self.progress };
-        self.script(name, &mut counted, is_named)
-    }
-
-    /// Hands over a stream if it is a script; if a person has named it, it is one.
-    fn script(&mut self, path: Untrusted, stream: &mut dyn Read, is_named: bool) -> Flow {
-        let mut prefix = Vec::with_capacity(PREFIX);
-        if let Err(error) = stream.take(PREFIX as u64).read_to_end(&mut prefix) {
-            return (self.sink)(Item::Unread { path, fault: error.into() });
-        }
-        let by_look = language::of_name(&path).or_else(|| language::of_shebang(&prefix));
-        let Some(language) = by_look.or(is_named.then_some(Language::Shell)) else {
-            return (self.sink)(Item::Skipped(Skipped::NotAScript));
-        };
-        let limits = &self.options.limits;
-        let longest = limits.longest_script;
-        let mut whole = prefix.as_slice().chain(stream).take(longest.saturating_add(1));
-        let (text, error) = Text::read(&mut whole, limits.text);
-        let mut notes = Vec::new();
-        notes.extend(error.map(|error| Note::CutOff(error.to_string())));
-        if text.size > longest {
-            notes.push(Note::TooLong(longest));
-        }
-        if text.omitted() > 0 {
-            notes.push(Note::HeadAndTail { omitted: text.omitted(), size: text.size });
-        }
-        if text.head.contains(&0) || text.tail.contains(&0) {
-            notes.push(Note::Binary);
-        }
-        let language = self.options.language.or(by_look).unwrap_or_else(|| match language {
-            _ if is_named => language::guess(&text.head),
-            language => language,
-        });
-        (self.sink)(Item::Script(Script { path, id: None, language, text, notes }))
+        let size = file.metadata().map_or(0, |found| found.len());
+        let file = Seekable::File(file, Some(self.progress));
+        let account = Account::new(&self.options.limits, size);
+        let place = Place::root(name, is_named);
+        Unpack::new(self.options, &account, self.sink).file(&place, &file)
     }
 }
-
-/// First bytes of a zstd frame.
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-
-/// The largest window of zstd that is decoded, 128 MiB: what its own command line takes without being told.
-const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// Counts what is read.
 struct Counted<'a, R> {
     inner: R,
     progress: &'a AtomicU64,
+    account: Option<&'a Account<'a>>,
 }
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         let read = self.inner.read(out)?;
         self.progress.fetch_add(read as u64, Ordering::Relaxed);
+        if let Some(account) = self.account {
+            account.add_packed(read as u64);
+        }
         Ok(read)
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     /// Both ways of making a text agree, and keep what they should.
     #[track_caller]
     fn check(size: usize, limit: usize, head: usize, tail: usize) {
-        let bytes: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let (text, error) = Text::read(&mut bytes.as_slice(), limit);
         assert!(error.is_none());
         assert_eq!(text, Text::of(bytes.clone(), limit));

@@ -9,7 +9,10 @@ Examples:
   urva scan setup.py                         one script
   urva scan .                                all scripts below a folder, hidden ones too
   curl -s https://example.org/x | urva scan -    what a command writes
-  urva scan --format jsonl --all . | jq .    one JSON object for each script
+  docker save app:1 | urva scan -            a container image, layer by layer
+  urva scan app.tar dist/*.whl               images and archives of any kind, also inside each other
+  urva scan --format sarif src > urva.sarif  for a code-scanning service
+  urva scan --format jsonl . | jq .    one JSON object for each script
   urva scan --corpus texts.jsonl.zst --format jsonl    a corpus, a line for each record
   urva scan --fail-on suspicious src         for a gate that lets nothing doubtful pass
 
@@ -19,7 +22,7 @@ Exit codes: 0 nothing found, 1 found what --fail-on names (also where something 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ScanArgs {
-    /// Files and folders; `-` is standard input. A file that is named is judged whatever it is called
+    /// Files, folders, archives, images as tar or folder; `-` is standard input. A file that is named is judged whatever it is called
     #[arg(value_name = "PATH", required_unless_present = "corpora")]
     pub(super) paths: Vec<PathBuf>,
     /// Corpus: a file of JSON records with a `text` each, plain or compressed by zstd
@@ -31,6 +34,9 @@ pub(crate) struct ScanArgs {
     /// Show benign scripts too; jsonl always does
     #[arg(long)]
     pub(super) all: bool,
+    /// Judge files of an image that a later layer replaces or removes, too
+    #[arg(long)]
+    pub(super) all_layers: bool,
     /// What makes the exit code 1
     #[arg(long, value_enum, default_value_t = FailOn::Malicious, value_name = "LABEL")]
     pub(super) fail_on: FailOn,
@@ -73,6 +79,8 @@ pub(super) enum ScanFormat {
     Text,
     /// One JSON object for each script, benign ones too
     Jsonl,
+    /// SARIF 2.1.0, for code-scanning services and editors
+    Sarif,
 }
 
 /// Labels that make the exit code 1.

@@ -7,6 +7,7 @@ mod jsonl;
 mod outcome;
 mod pipeline;
 mod progress;
+mod sarif;
 mod text;
 
 pub(crate) use args::ScanArgs;
@@ -36,7 +37,7 @@ const LARGEST_MODEL: u64 = 256 << 20;
 pub(crate) fn run(args: &ScanArgs) -> Result<ExitCode> {
     let detector = detector(args.model.as_deref())?;
     let limits = Limits { text: args.max_size, ..Limits::default() };
-    let options = Options { limits, language: args.language() };
+    let options = Options { limits, language: args.language(), all_layers: args.all_layers };
     let started = crate::clock::now();
     let read = AtomicU64::new(0);
     let progress = Progress::start(args, &read);
@@ -45,6 +46,7 @@ pub(crate) fn run(args: &ScanArgs) -> Result<ExitCode> {
         let mut report: Box<dyn Report> = match args.format {
             ScanFormat::Text => Box::new(text::TextReport::new(args.all, &progress)),
             ScanFormat::Jsonl => Box::new(jsonl::JsonLines::new()),
+            ScanFormat::Sarif => Box::new(sarif::Sarif::new()),
         };
         let produce = |sink: &mut dyn FnMut(Item) -> Flow| produce(args, &options, &read, sink);
         let judged = pipeline::run(&detector, args.threads(), produce, &mut |outcome| {
