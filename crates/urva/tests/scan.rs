@@ -212,11 +212,11 @@ fn a_damaged_corpus_is_read_up_to_the_damage() {
 #[test]
 fn the_output_does_not_depend_on_threads() {
     let bad = reverse_shell();
-    let texts: Vec<(String, Vec<u8>)> = (0..200)
-        .map(|at| {
-            (format!("{:03}.py", at * 37 % 200), [HARMLESS.repeat(at % 17), bad.repeat(at % 3)].concat())
-        })
-        .collect();
+    let text = |at: usize| match at % 3 {
+        0 => (format!("{:03}.sh", at * 37 % 200), [bad.as_slice(), b"# ", at.to_string().as_bytes()].concat()),
+        _ => (format!("{:03}.py", at * 37 % 200), HARMLESS.repeat(at % 17)),
+    };
+    let texts: Vec<(String, Vec<u8>)> = (0..200).map(text).collect();
     let files: Vec<(&str, &[u8])> =
         texts.iter().map(|(name, text)| (name.as_str(), text.as_slice())).collect();
     let folder = folder(&files);
