@@ -213,7 +213,9 @@ fn a_damaged_corpus_is_read_up_to_the_damage() {
 fn the_output_does_not_depend_on_threads() {
     let bad = reverse_shell();
     let text = |at: usize| match at % 3 {
-        0 => (format!("{:03}.sh", at * 37 % 200), [bad.as_slice(), b"# ", at.to_string().as_bytes()].concat()),
+        0 => {
+            (format!("{:03}.sh", at * 37 % 200), [bad.as_slice(), b"# ", at.to_string().as_bytes()].concat())
+        }
         _ => (format!("{:03}.py", at * 37 % 200), HARMLESS.repeat(at % 17)),
     };
     let texts: Vec<(String, Vec<u8>)> = (0..200).map(text).collect();
