@@ -7,10 +7,10 @@ use std::collections::{HashMap, VecDeque};
 
 /// Steps of evaluation for one text with all its layers; one for each node that is evaluated, and one for each
 /// 16 bytes that are copied or decoded.
-const FUEL: u64 = 200_000;
+const FUEL: u64 = 300_000;
 
 /// Most ticks of the parsers together. A tick is 100 operations of tree-sitter.
-const PARSE_TICKS: u32 = 900;
+const PARSE_TICKS: u32 = 1_400;
 
 /// Most steps that a layer names.
 const MOST_STEPS: usize = 16;

@@ -22,8 +22,8 @@ use evidence::Language;
 use lower::Lowering;
 use value::Value;
 
-/// Most bytes that are parsed at once; the parser's memory grows with them.
-const LONGEST_PARSED: usize = 96 << 10;
+/// Most bytes of several statements that are parsed at once: an error in one makes the others dear.
+const LONGEST_PARSED: usize = 8 << 10;
 
 /// Finds the layers of a Python text.
 pub(super) fn unpack(session: &mut Session, text: &[u8]) {
