@@ -545,7 +545,7 @@ impl Evaluator<'_> {
         };
         let count = end.saturating_sub(start).checked_div(step).unwrap_or(0).max(0);
         let Ok(count) = usize::try_from(count) else { return Value::Unknown };
-        if count > 300_000 || !self.session.spend(count / 8) {
+        if count > 100_000 || !self.session.spend(count / 4) {
             return Value::Unknown;
         }
         let mut items = Vec::with_capacity(count + 1);
