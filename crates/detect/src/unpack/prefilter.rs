@@ -12,6 +12,9 @@ pub(super) struct Hits {
     pub(super) is_packed: bool,
 }
 
+/// So many weak hits are looked at, whatever else is in the text.
+const MANY_WEAK: usize = 64;
+
 /// Most hits that are looked at; a text with more is parsed nearly whole.
 const MOST_HITS: usize = 20_000;
 
@@ -80,6 +83,25 @@ const PYTHON: [&str; 61] = [
     "import system",
 ];
 
+/// What says nothing alone: where a text has only these, nothing is executed or decoded.
+const WEAK: [&str; 15] = [
+    "builtins",
+    "__builtins__",
+    "[::-1]",
+    "\\x6",
+    "\\x7",
+    "\\145",
+    "chr(",
+    "globals()[",
+    "globals().",
+    "bytearray(b",
+    "bytearray([",
+    "import base64",
+    "from os import",
+    "from subprocess import",
+    "zlib.",
+];
+
 /// Names of which the last part is common: these need the name's start.
 const WHOLE_NAMES: [&str; 9] =
     ["exec(", "exec (", "exec \"", "exec '", "eval(", "execfile(", "chr(", "system(", "builtins"];
@@ -96,6 +118,7 @@ static PYTHON_SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 pub(super) fn python(text: &[u8]) -> Hits {
     let mut hits = Hits { has_blob: super::blobs::has_any(text), ..Hits::default() };
     let Some(search) = PYTHON_SEARCH.as_ref() else { return hits };
+    let mut is_telling = false;
     for found in search.find_iter(text) {
         let at = found.start();
         let Some(word) = PYTHON.get(found.pattern().as_usize()) else {
@@ -108,10 +131,15 @@ pub(super) fn python(text: &[u8]) -> Hits {
         if is_tail && WHOLE_NAMES.contains(word) {
             continue;
         }
+        is_telling |= !WEAK.contains(word);
         hits.positions.push(at);
         if hits.positions.len() >= MOST_HITS {
             break;
         }
+    }
+    // Enough of them hide something even so: a text of escapes, or of characters by number.
+    if !is_telling && hits.positions.len() < MANY_WEAK {
+        hits.positions.clear();
     }
     hits
 }

@@ -9,7 +9,7 @@ use super::operate;
 use super::value::{Provenance, Value};
 use crate::unpack::session::{Session, Task};
 use crate::unpack::step::Step;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 /// Deepest nesting of expressions and calls together.
@@ -22,7 +22,8 @@ const MOST_ROUNDS: usize = 300_000;
 /// Methods that change what they are called on.
 const MUTATING: [&str; 6] = ["append", "extend", "insert", "reverse", "pop", "update"];
 
-pub(super) type Scope = HashMap<Rc<str>, Value>;
+/// Ordered, so that what goes through its names does so in the same order everywhere.
+pub(super) type Scope = BTreeMap<Rc<str>, Value>;
 
 /// How a statement ends.
 #[derive(Debug)]
@@ -153,8 +154,6 @@ impl<'s> Evaluator<'s> {
                 self.scopes.push(Scope::new());
                 self.block(body);
                 let members = self.scopes.pop().unwrap_or_default();
-                let mut members: Vec<_> = members.into_iter().collect();
-                members.sort_by(|one, two| one.0.cmp(&two.0));
                 for (member, value) in members {
                     self.set(&format!("self.{member}"), value.clone());
                     self.set(&format!("{name}.{member}"), value);
