@@ -8,12 +8,12 @@
 //! half; the whole text is one more window. Memory is bounded by two blocks and one bit for each bucket.
 
 use crate::indicators::{Indicators, Marks};
-use crate::terms::{self, Term, mix};
+use crate::terms::{self, Flow, Term, Terms, mix};
 use crate::text::{Piece, pieces};
 use evidence::Language;
 
 /// Version of the mapping from text to buckets.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 6;
 
 /// Buckets of grams of one language, as a power of two.
 pub const BUCKET_BITS: u32 = 20;
@@ -87,27 +87,29 @@ impl<'i> Extractor<'i> {
         visit(Window { buckets: &whole.buckets, pieces: whole.pieces });
     }
 
-    /// Shows each piece of a range of the text, as it was written, with the buckets that it adds to those before it.
+    /// Shows each piece of a range of the text, as it was written, with its indicators and the buckets that it adds to those before it.
     pub(crate) fn pieces_of(
         &mut self,
         (head, tail): (&[u8], &[u8]),
         (start, end): (usize, usize),
-        visit: &mut dyn FnMut(Piece<'_>, &[u32]),
+        visit: &mut dyn FnMut(Piece<'_>, Marks, &[u32]),
     ) {
         self.seen.clear();
         let mut buckets = Vec::new();
         let mut at = 0;
         for (part, numbered) in [(head, true), (tail, false)] {
             let read = terms::read(self.language, part);
-            let mut sequence = Sequence::over(&read.terms);
+            let mut sequence = Sequence::over(&read);
             for piece in pieces(&read.code, numbered).take(end.saturating_sub(at)) {
                 if at >= start {
                     buckets.clear();
-                    self.add_piece(piece, &mut sequence, &mut buckets);
+                    let marks = self.add_piece(piece, &mut sequence, &mut buckets);
                     let written = part.get(piece.at..piece.at + piece.bytes.len()).unwrap_or(piece.bytes);
-                    visit(Piece { bytes: written, ..piece }, &buckets);
+                    visit(Piece { bytes: written, ..piece }, marks, &buckets);
                 } else {
-                    sequence.add_until(piece.at + piece.bytes.len(), &mut |_| {});
+                    let end = piece.at + piece.bytes.len();
+                    sequence.add_until(end, &mut |_| {});
+                    sequence.flows_until(end).for_each(drop);
                 }
                 at += 1;
             }
@@ -119,7 +121,7 @@ impl<'i> Extractor<'i> {
         let mut at = 0;
         for (part, numbered) in [(head, true), (tail, false)] {
             let read = terms::read(self.language, part);
-            let mut sequence = Sequence::over(&read.terms);
+            let mut sequence = Sequence::over(&read);
             for piece in pieces(&read.code, numbered) {
                 block.marks |= self.add_piece(piece, &mut sequence, &mut block.buckets);
                 // Blanks say nothing, so they must not keep lines apart.
@@ -150,8 +152,12 @@ impl<'i> Extractor<'i> {
                 buckets.push(bucket);
             }
         };
-        sequence.add_until(piece.at + piece.bytes.len(), &mut add);
-        let marks = self.indicators.marks(self.language, piece.bytes);
+        let mut marks = self.indicators.marks(self.language, piece.bytes);
+        let end = piece.at + piece.bytes.len();
+        sequence.add_until(end, &mut add);
+        sequence.flows_until(end).filter_map(|flow| self.indicators.row_of(flow)).for_each(|row| {
+            marks.insert(row);
+        });
         for mark in marks.iter() {
             add(GRAMS + u32::from(mark));
         }
@@ -188,13 +194,23 @@ fn add_pairs(marks: Marks, buckets: &mut Vec<u32>, seen: &mut BitSet) {
 #[derive(Debug)]
 struct Sequence<'t> {
     terms: std::slice::Iter<'t, Term>,
+    flows: std::slice::Iter<'t, (u32, Flow)>,
     last: u64,
     last_but_one: u64,
 }
 
 impl<'t> Sequence<'t> {
-    fn over(terms: &'t [Term]) -> Self {
-        Self { terms: terms.iter(), last: 0, last_but_one: 0 }
+    fn over(read: &'t Terms<'_>) -> Self {
+        Self { terms: read.terms.iter(), flows: read.flows.iter(), last: 0, last_but_one: 0 }
+    }
+
+    /// The flows that reach their sink before a place.
+    fn flows_until(&mut self, end: usize) -> impl Iterator<Item = Flow> {
+        std::iter::from_fn(move || {
+            let (_, flow) = self.flows.as_slice().first().filter(|flow| (flow.0 as usize) < end)?;
+            self.flows.next();
+            Some(*flow)
+        })
     }
 
     /// Adds the grams that end before a place.

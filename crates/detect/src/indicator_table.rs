@@ -3,6 +3,7 @@
 //! Owns: the rows. The order of rows is part of the feature mapping: a change of any row means a new
 //! feature version and a new model. Expressions are matched against one line, letters of both cases alike.
 
+use crate::terms::Flow;
 use evidence::Technique as T;
 use evidence::{Language, Technique};
 
@@ -21,6 +22,8 @@ pub(crate) struct Indicator {
     pub(crate) scope: Scope,
     /// What it is worth as a reason.
     pub(crate) worth: Worth,
+    /// The flow that shows it, in place of literals and an expression.
+    pub(crate) flow: Option<Flow>,
 }
 
 /// Languages of an indicator.
@@ -58,7 +61,20 @@ const fn row(
     literals: &'static [&'static str],
     pattern: &'static str,
 ) -> Indicator {
-    Indicator { literals, pattern, words, technique, scope, worth }
+    Indicator { literals, pattern, words, technique, scope, worth, flow: None }
+}
+
+const fn flow(words: &'static str, technique: Technique, flow: Flow) -> Indicator {
+    let technique = Some(technique);
+    Indicator {
+        literals: &[],
+        pattern: "",
+        words,
+        technique,
+        scope: Python,
+        worth: Telling,
+        flow: Some(flow),
+    }
 }
 
 use Scope::{Both, Python, Shell};
@@ -98,7 +114,7 @@ pub(crate) const TABLE: &[Indicator] = &[
     row(Both, Common, "makes a file executable", None, &["chmod"], r"chmod\s+(?:-\w+\s+)*(?:[augo]*\+r?w?x|0?[1-7]?7[0-7][0-7]|[0-7]{3}\b)|os\.chmod\s*\("),
     row(Both, Telling, "hides a file in a world-writable folder", None, &["/tmp/.", "/dev/shm/", "/var/tmp/."], r"(?:/tmp/\.[\w]|/dev/shm/|/var/tmp/\.)"),
     row(Both, Common, "uses a world-writable folder", None, &["/tmp", "/dev/shm"], ""),
-    row(Both, Telling, "addresses a server by its number", Some(T::ApplicationLayerProtocol), &["http", "ftp://"], r"(?:https?|ftp)://[\d]{1,3}(?:\.[\d]{1,3}){3}"),
+    row(Both, Telling, "addresses a server by its number", Some(T::ApplicationLayerProtocol), &["http", "ftp://"], r"(?:https?|ftp)://(?:[1-9]|1[1-9]|[2-9]\d|1[013-9]\d|12[0-689]|2\d\d)(?:\.\d{1,3}){3}"),
     row(Both, Telling, "talks to a drop point", Some(T::ExfiltrationOverWebService), &["pastebin.com", "transfer.sh", "ngrok", "webhook", "api.telegram.org", "anonfiles", ".onion", "hastebin", "requestbin", "collaborator", "oast", "interact.sh", "pipedream", "file.io", "gofile.io", "tor2web"], r"pastebin\.com|transfer\.sh|ngrok|discord(?:app)?\.com/api/webhooks|api\.telegram\.org|webhook\.site|anonfiles|\.onion\b|hastebin|requestbin|burpcollaborator|oast(?:ify)?\.|interact\.sh|pipedream\.net|//file\.io|gofile\.io|tor2web"),
     row(Both, Common, "uses a raw file of a code host", None, &["raw.githubusercontent", "gist.github", "/raw/"], ""),
     // Decoding and running.
@@ -170,4 +186,36 @@ pub(crate) const TABLE: &[Indicator] = &[
     row(Python, Common, "is made for Windows", None, &["powershell", "winreg", "appdata", ".exe", "schtasks", "ctypes.windll"], r"powershell|winreg|appdata|\.exe['\x22]|schtasks|windll"),
     row(Python, Common, "swallows every error", None, &["except"], r"except\s*(?:baseexception|exception)?\s*:\s*(?:pass|continue)?\s*$"),
     row(Python, Telling, "logs keys or takes pictures of the screen", None, &["pynput", "keylog", "imagegrab", "pyautogui", "screenshot", "getasynckeystate"], r"pynput|keylog|imagegrab|pyautogui|screenshot\s*\(|getasynckeystate"),
+    // Obfuscation and its company.
+    row(Both, Telling, "hides code behind blanks", Some(T::ObfuscatedFilesOrInformation), &["                                                            "], r"\S {60,}[;\w(]|;\s{60,}\S"),
+    row(Python, Telling, "has scrambled names", Some(T::ObfuscatedFilesOrInformation), &["_0x", "ilil", "lili", "llll", "iiii", "oo0o", "o0o0", "0o0o", "oooo", "______"], r"\b[Il1]{8,}\b|\b[O0o]{8,}\b|\b_0x[0-9a-f]{4,}|\b_{7,}\b"),
+    row(Python, Common, "reverses text", Some(T::ObfuscatedFilesOrInformation), &["[::-1]", "reversed("], ""),
+    row(Python, Telling, "decrypts and executes text", Some(T::DeobfuscateDecode), &["fernet", "aes.new", "decrypt", "xor"], r"(?:exec|eval|compile)\b.*(?:fernet|decrypt|aes)"),
+    row(Python, Common, "combines numbers into text", Some(T::ObfuscatedFilesOrInformation), &["chr", "ord(", "bytes([", "bytearray(["], r"chr\s*\(.*(?:[-+^%]|>>|<<)|ord\s*\(.*\^|(?:bytes|bytearray)\s*\(\s*\[\s*\d+\s*,\s*\d+\s*,\s*\d+"),
+    row(Both, Telling, "looks for the tools of analysts", Some(T::ImpairDefenses), &["vboxservice", "wireshark", "vmtoolsd", "httpdebugger", "isdebuggerpresent", "checkremotedebugger", "processhacker", "ollydbg", "sandboxie", "x64dbg", "vmware", "qemu-ga", "tracerpid"], r"vboxservice|wireshark|vmtoolsd|httpdebugger|debuggerpresent|processhacker|ollydbg|sandboxie|x64dbg|vmwareuser|vmwaretray|qemu-ga|tracerpid"),
+    row(Python, Telling, "hides its window", Some(T::ImpairDefenses), &["create_no_window", "0x08000000", "sw_hide", "windowstyle hidden", "detached_process", "-w hidden", "showwindow"], ""),
+    row(Both, Telling, "runs encoded PowerShell", Some(T::DeobfuscateDecode), &["powershell"], r"powershell.*\s-e(?:nc|ncodedcommand)?\s|powershell.*(?:iex|invoke-expression|frombase64string|downloadstring|invoke-webrequest|invoke-restmethod|iwr\b)"),
+    row(Both, Telling, "names a program or script at a web address", Some(T::IngressToolTransfer), &[".exe", ".bat", ".ps1", ".vbs", ".msi", ".scr", ".dll", ".elf", ".hta"], r"https?://[^\s'\x22]+\.(?:exe|bat|ps1|vbs|msi|scr|dll|elf|hta)\b"),
+    row(Both, Telling, "uses a place where anybody can leave files", Some(T::ExfiltrationOverWebService), &["cdn.discordapp", "dropbox", "onrender.com", "herokuapp", "trycloudflare", "serveo", "duckdns", "no-ip", "ddns", "beeceptor", "requestcatcher", "canarytokens", "dnslog", "ceye.io", "pythonanywhere", "replit", "repl.co", "glitch.me", "rentry.co", "0x0.st", "termbin", "ghostbin", "paste.ee", "dpaste", "catbox.moe", "bashupload", "temp.sh", "uguu", "pastefy", "ix.io", "sendspace", "mediafire", "mega.nz", "paste.rs", "pastes.dev", "controlc.com", "workers.dev", "vercel.app", "webhookdata"], r"cdn\.discordapp\.com/attachments|dropbox(?:usercontent)?\.com/(?:s|scl|u)/|onrender\.com|herokuapp\.com|trycloudflare|serveo|duckdns|no-ip\.|\bddns\b|beeceptor|requestcatcher|canarytokens|dnslog|ceye\.io|pythonanywhere\.com|replit|repl\.co|glitch\.me|rentry\.co|0x0\.st|termbin|ghostbin|paste\.ee|dpaste|catbox\.moe|bashupload|temp\.sh|uguu|pastefy|\bix\.io|sendspace|mediafire|mega\.nz|paste\.rs|pastes\.dev|controlc\.com|workers\.dev|vercel\.app|webhookdata"),
+    row(Both, Common, "installs packages while it runs", None, &["pip install", "pip3 install", "'install'", "\"install\""], r"pip3?\s+install|pip3?['\x22]\s*,\s*['\x22]install"),
+    row(Python, Telling, "swaps cryptocurrency addresses", Some(T::ResourceHijacking), &["bc1", "0x", "pyperclip", "clipboard"], r"pyperclip\.(?:copy|paste)|getclipboarddata|['\x22](?:bc1[a-z0-9]{20,}|0x[0-9a-f]{40})['\x22]"),
+    row(Both, Telling, "takes or gives the rights of root", None, &["chmod", "nopasswd", "setuid", "setcap"], r"chmod\s+(?:-\w+\s+)*(?:[ug]?\+\S*s\b|[246][0-7]{3}\b)|nopasswd|setuid\s*\(\s*0|setcap\s+cap_"),
+    row(Both, Telling, "loads a kernel module", None, &["insmod", "rmmod", "init_module"], r"\b(?:insmod|rmmod|f?init_module)\b"),
+    row(Shell, Telling, "opens a socket in another language", Some(T::CommandAndScriptingInterpreter), &["io::socket", "use socket", "tcpsocket", "fsockopen", "net.dial", "java.net.socket", "new socket", "net.socket", "net.connect", "ztcp", "/net/tcp", "/inet/tcp", "socket.tcp", "createconnection", "tcpclient", "sockets.tcp", "socket.socket", "s_client", "socket.connect", "io.popen", "pfsockopen", "stream_socket_client", "socket ["], ""),
+    row(Shell, Telling, "pipes the network into a shell", Some(T::UnixShell), &["telnet", "s_client", "socat", "nc "], r"(?:telnet|s_client|socat|\bnc)\b.*\|\s*(?:/bin/)?(?:ba|z|da|k)?sh\b"),
+    row(Both, Telling, "fetches builds for many processors", Some(T::IngressToolTransfer), &["mips", "mpsl", "sh4", "arm7", "m68k", "ppc", "arm5", "arm6", "i586", "i686"], r"(?:wget|curl|tftp|http|ftpget|bins|busybox).*\b(?:mips|mpsl|mipsel|arm[4-7]l?|sh4|ppc|m68k|spc|i[56]86)\b|\.(?:mips|mpsl|mipsel|sh4|arm[4-7]|m68k)\b"),
+    row(Both, Telling, "opens a tunnel", Some(T::ApplicationLayerProtocol), &["ssh -", "chisel", "frpc", "ngrok", "tunnel", "gsocket", "gs-netcat", "localtunnel"], r"ssh\s.*-[NfTCq]*R\s*\S*:|chisel|\bfrpc\b|ngrok|code\s+tunnel|gsocket|gs-netcat|localtunnel"),
+    row(Shell, Telling, "runs what it just made executable", Some(T::UnixShell), &["chmod"], r"chmod\s+(?:-\w+\s+)*(?:\+x|[0-7]*7[0-7]*|a\+x|u\+x)\s+(\S+)\s*(?:;|&&|\|\|?)\s*(?:sudo\s+|nohup\s+|exec\s+)?(?:\./|/|~/|\$)"),
+    row(Python, Common, "computes a call", Some(T::ObfuscatedFilesOrInformation), &["__builtins__", "builtins", "globals()", "locals()", "__dict__", "getattr("], r"__builtins__|globals\(\)\s*\[|locals\(\)\s*\[|__dict__\s*\[|import\s+builtins|getattr\s*\(\s*(?:__|builtins|os\b|sys\b)"),
+    // Flows: no literal names them.
+    flow("executes what it downloads", T::IngressToolTransfer, Flow::NetworkExecuted),
+    flow("runs commands that it receives", T::ApplicationLayerProtocol, Flow::NetworkRun),
+    flow("stores what it downloads", T::IngressToolTransfer, Flow::NetworkStored),
+    flow("decodes and executes text", T::DeobfuscateDecode, Flow::DecodedExecuted),
+    flow("decodes and runs commands", T::DeobfuscateDecode, Flow::DecodedRun),
+    flow("stores what it decodes", T::DeobfuscateDecode, Flow::DecodedStored),
+    flow("sends credentials out", T::ExfiltrationOverC2, Flow::SecretSent),
+    flow("sends a description of the machine out", T::ExfiltrationOverC2, Flow::MachineSent),
+    flow("sends the environment out", T::ExfiltrationOverC2, Flow::EnvironmentSent),
+    flow("sends what the user types or sees out", T::ExfiltrationOverC2, Flow::DesktopSent),
 ];

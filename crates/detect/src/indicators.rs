@@ -5,6 +5,7 @@
 //! Refuses: the label. An indicator is a feature like any other, and a reason where the model has decided.
 
 use crate::indicator_table::{Indicator, TABLE};
+use crate::terms::Flow;
 use aho_corasick::AhoCorasick;
 use evidence::Language;
 use regex::bytes::{Regex, RegexBuilder};
@@ -24,6 +25,7 @@ pub struct Indicators {
     row_of_literal: Vec<u8>,
     /// For each row its expression; none where the literal says all.
     patterns: Vec<Option<Regex>>,
+    rows_of_flows: Vec<(Flow, u8)>,
 }
 
 /// Which indicators were seen, one bit for each row of the table.
@@ -37,7 +39,9 @@ impl Indicators {
         let mut literals = Vec::new();
         let mut row_of_literal = Vec::new();
         let mut patterns = Vec::new();
+        let mut rows_of_flows = Vec::new();
         for (row, indicator) in (0_u8..128).zip(TABLE) {
+            rows_of_flows.extend(indicator.flow.map(|flow| (flow, row)));
             for literal in indicator.literals {
                 literals.push(*literal);
                 row_of_literal.push(row);
@@ -58,7 +62,7 @@ impl Indicators {
             .ascii_case_insensitive(true)
             .build(literals)
             .map_err(|error| fault(&error))?;
-        Ok(Self { literals, row_of_literal, patterns })
+        Ok(Self { literals, row_of_literal, patterns, rows_of_flows })
     }
 
     /// The indicators of a line of at most a few KiB.
@@ -72,6 +76,11 @@ impl Indicators {
             }
         }
         marks
+    }
+
+    /// The row that a flow shows.
+    pub(crate) fn row_of(&self, flow: Flow) -> Option<u8> {
+        self.rows_of_flows.iter().find(|known| known.0 == flow).map(|known| known.1)
     }
 
     fn holds(&self, language: Language, row: u8, line: &[u8]) -> bool {
@@ -129,7 +138,8 @@ mod tests {
     #[test]
     fn the_table_fits_into_the_marks_and_its_literals_are_needed_by_its_patterns() {
         assert!(TABLE.len() <= 128);
-        assert!(TABLE.iter().all(|row| !row.literals.is_empty() && !row.words.is_empty()));
+        let is_found = |row: &Indicator| row.literals.is_empty() == row.flow.is_some();
+        assert!(TABLE.iter().all(|row| is_found(row) && !row.words.is_empty()));
     }
 
     #[test]

@@ -21,9 +21,12 @@ pub mod unpack;
 pub use indicators::{Indicators, TableError};
 pub use model::ModelError;
 
-use evidence::{Capture, Content, Label, Language, Verdict};
+use evidence::{Capture, Content, Label, Language, Reason, Sha256, Verdict};
 use features::Extractor;
 use model::{Model, Values};
+use reading::Form;
+use std::borrow::Cow;
+use unpack::Layer;
 
 /// The trained model that is part of the program.
 const BUILT_IN: &[u8] = include_bytes!("../../../model/urva.model");
@@ -33,6 +36,37 @@ const BUILT_IN: &[u8] = include_bytes!("../../../model/urva.model");
 pub struct Detector {
     model: Model,
     indicators: Indicators,
+}
+
+/// A text as it is judged: read as its interpreter does, with the texts that it carries.
+#[derive(Debug, Clone)]
+pub struct Opened<'t> {
+    /// The text itself.
+    pub text: Cow<'t, [u8]>,
+    /// What it carries, each layer after the one that holds it.
+    pub layers: Vec<Layer>,
+}
+
+impl Opened<'_> {
+    /// The text and its layers, as far as they are in this language.
+    pub fn texts_in(&self, own: Language, wanted: Language) -> impl Iterator<Item = &[u8]> {
+        let text = (own == wanted).then_some(&*self.text);
+        let layers = self.layers.iter().filter(move |layer| layer.language == wanted);
+        text.into_iter().chain(layers.map(|layer| layer.text.as_slice()))
+    }
+}
+
+/// Reads a text and unpacks what it carries.
+pub fn open(language: Language, bytes: &[u8]) -> Opened<'_> {
+    let reading = reading::read(language, bytes);
+    let text = match reading.form {
+        Form::Bytecode => {
+            unpack::marshal::listing(bytes).map_or(reading.text, |text| Cow::Owned(text.into_bytes()))
+        }
+        Form::Text | Form::Elf => reading.text,
+    };
+    let layers = unpack::unpack(language, &text).layers;
+    Opened { text, layers }
 }
 
 /// The window of a text that speaks most for malice.
@@ -74,12 +108,17 @@ impl Detector {
         Some(self.judge(capture.interpreter.language(), content.parts()))
     }
 
-    /// The verdict on a text in one or two parts: its head, and its tail where the middle is missing.
+    /// The verdict on a text in one or two parts: its head, and its tail where the middle is missing. Each
+    /// layer that it carries is judged as well, and the worst counts.
     pub fn judge(&self, language: Language, (head, tail): (&[u8], &[u8])) -> Verdict {
-        let scorer = self.model.scorer(language);
-        let parameters = scorer.parameters();
-        let peak = self.peak(language, head, tail);
-        let score = scorer.probability(peak.margin);
+        let opened = open(language, head);
+        let own = self.examine(language, &opened.text, tail);
+        let layers: Vec<Examined> =
+            opened.layers.iter().map(|layer| self.examine(layer.language, &layer.text, b"")).collect();
+        let worst_layer = (0..layers.len()).max_by(|&a, &b| layers[a].score.total_cmp(&layers[b].score));
+        let decisive = worst_layer.filter(|&at| layers[at].score > own.score);
+        let score = decisive.map_or(own.score, |at| layers[at].score);
+        let parameters = self.model.scorer(language).parameters();
         let label = match score {
             _ if score >= parameters.malicious_at => Label::Malicious,
             _ if score >= parameters.suspicious_at => Label::Suspicious,
@@ -87,18 +126,40 @@ impl Detector {
         };
         let reasons = match label {
             Label::Benign => Vec::new(),
-            _ => reasons::find(scorer, &self.indicators, language, (head, tail), peak),
+            _ => self.reasons(language, &opened, tail, own, decisive.map(|at| (at, layers[at]))),
         };
         let model = self.model.id().to_owned();
-        Verdict {
-            label,
-            score,
-            threshold: parameters.malicious_at,
-            language,
-            model,
-            reasons,
-            layers: Vec::new(),
-        }
+        let layers =
+            opened.layers.iter().zip(&layers).map(|(layer, examined)| described(layer, examined.score));
+        let layers = layers.collect();
+        Verdict { label, score, threshold: parameters.malicious_at, language, model, reasons, layers }
+    }
+
+    fn examine(&self, language: Language, head: &[u8], tail: &[u8]) -> Examined {
+        let peak = self.peak(language, head, tail);
+        Examined { peak, score: self.model.scorer(language).probability(peak.margin) }
+    }
+
+    /// The reasons of the decisive layer, then those of the text itself.
+    fn reasons(
+        &self,
+        language: Language,
+        opened: &Opened<'_>,
+        tail: &[u8],
+        own: Examined,
+        decisive: Option<(usize, Examined)>,
+    ) -> Vec<Reason> {
+        let of = |language, text: &[u8], tail: &[u8], peak| {
+            reasons::find(self.model.scorer(language), &self.indicators, language, (text, tail), peak)
+        };
+        let Some((at, examined)) = decisive else { return of(language, &opened.text, tail, own.peak) };
+        let Some(layer) = opened.layers.get(at) else { return Vec::new() };
+        let mut reasons = of(layer.language, &layer.text, b"", examined.peak);
+        reasons.iter_mut().for_each(|reason| reason.layer = u32::try_from(at).ok());
+        reasons.truncate(reasons::MOST_REASONS / 2);
+        reasons.extend(of(language, &opened.text, tail, own.peak));
+        reasons.truncate(reasons::MOST_REASONS);
+        reasons
     }
 
     /// The window of the highest margin.
@@ -112,5 +173,23 @@ impl Detector {
             }
         });
         peak
+    }
+}
+
+/// What the model says of one text.
+#[derive(Debug, Clone, Copy)]
+struct Examined {
+    peak: Peak,
+    score: f32,
+}
+
+fn described(layer: &Layer, score: f32) -> evidence::Layer {
+    evidence::Layer {
+        origin: layer.origin(),
+        parent: layer.parent.and_then(|parent| u32::try_from(parent).ok()),
+        language: layer.language,
+        sha256: Sha256::of(&layer.text),
+        size: layer.text.len() as u64,
+        score,
     }
 }

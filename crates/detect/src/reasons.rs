@@ -6,13 +6,13 @@
 use crate::Peak;
 use crate::features::Extractor;
 use crate::indicator_table::{FETCHES, READS_WEB, WRITES_BINARY, Worth};
-use crate::indicators::{Indicators, indicator};
+use crate::indicators::{Indicators, Marks, indicator};
 use crate::model::Scorer;
 use crate::text::Piece;
 use evidence::{Language, Reason, Technique};
 
 /// Most reasons that a verdict has.
-const MOST_REASONS: usize = 8;
+pub(crate) const MOST_REASONS: usize = 8;
 
 /// Most reasons that only the model's weights give: without words of its own, more of them say nothing more.
 const MOST_UNNAMED: usize = 2;
@@ -36,10 +36,10 @@ pub(crate) fn find(
     Extractor::new(language, indicators).pieces_of(
         (head, tail),
         (start, end.min(start.saturating_add(MOST_PIECES))),
-        &mut |piece, buckets| {
+        &mut |piece, marks, buckets| {
             let weight =
                 buckets.iter().map(|&bucket| peak.values.of_bucket(bucket) * scorer.weight(bucket)).sum();
-            found.add(indicators, piece, weight);
+            found.add(piece, marks, weight);
         },
     );
     found.heaviest_first()
@@ -54,9 +54,9 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, indicators: &Indicators, piece: Piece<'_>, weight: f32) {
+    fn add(&mut self, piece: Piece<'_>, marks: Marks, weight: f32) {
         let mut is_named = false;
-        for row in indicators.marks(self.language, piece.bytes).iter().filter_map(indicator) {
+        for row in marks.iter().filter_map(indicator) {
             let reason = reason(row.words, row.technique, piece, weight.max(0.0));
             match row.words {
                 READS_WEB => self.reads_web = Some(weight),

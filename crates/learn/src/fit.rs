@@ -31,8 +31,11 @@ pub(crate) struct Weighed<'s> {
     pub(crate) cost: f32,
 }
 
-/// Cost of an imitation: a template counts as several clusters, for what it stands for is rare in corpora.
-const IMITATION_COST: f32 = 0.2;
+/// Cost of an imitated attack: a template counts somewhat more than a cluster, for what it stands for is rare in corpora.
+const ATTACK_COST: f32 = 0.2;
+
+/// Cost of an imitation of everyday text: what it stands for runs thousands of times an hour.
+const EVERYDAY_COST: f32 = 0.5;
 
 /// Gives each sample its cost: trusted labels count more, and a cluster counts as the square root of its size.
 pub(crate) fn weigh<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<Weighed<'s>> {
@@ -43,7 +46,7 @@ pub(crate) fn weigh<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<Weighe
     }
     let cost = |sample: &Sample| {
         if sample.collection == NO_COLLECTION {
-            return IMITATION_COST;
+            return if sample.is_malicious { ATTACK_COST } else { EVERYDAY_COST };
         }
         let trust = match sample.confidence {
             Confidence::High => 1.0,
@@ -91,10 +94,17 @@ pub(crate) fn fit(
     Ok(scorer)
 }
 
-/// The highest margin over the windows of a text.
-pub(crate) fn highest_margin(extractor: &mut Extractor<'_>, scorer: &Scorer, text: &[u8]) -> f32 {
+/// The highest margin over the windows of a text and of the layers that it carries in its own language.
+pub(crate) fn highest_margin(
+    extractor: &mut Extractor<'_>,
+    scorer: &Scorer,
+    language: Language,
+    text: &[u8],
+) -> f32 {
     let mut highest = f32::NEG_INFINITY;
-    extractor.windows(text, b"", &mut |window| highest = highest.max(scorer.margin(window.buckets)));
+    for text in detect::open(language, text).texts_in(language, language) {
+        extractor.windows(text, b"", &mut |window| highest = highest.max(scorer.margin(window.buckets)));
+    }
     highest
 }
 
@@ -111,17 +121,21 @@ fn add_windows(rows: &mut Rows, extractor: &mut Extractor<'_>, scorer: &Scorer, 
     let mut windows: Vec<(f32, Vec<u32>)> = Vec::new();
     let keep = if one.sample.is_malicious { 1 } else { BENIGN_WINDOWS };
     let mut count = 0;
-    extractor.windows(&one.sample.text, b"", &mut |window| {
-        count += 1;
-        let margin = scorer.margin(window.buckets);
-        let teaches = one.sample.is_malicious || margin > EASY_MARGIN;
-        let lowest_kept = windows.last().map_or(f32::NEG_INFINITY, |(margin, _)| *margin);
-        if teaches && (windows.len() < keep || margin > lowest_kept) {
-            windows.truncate(keep - 1);
-            windows.push((margin, window.buckets.to_vec()));
-            windows.sort_by(|a, b| b.0.total_cmp(&a.0));
-        }
-    });
+    for text in
+        detect::open(one.sample.language, &one.sample.text).texts_in(one.sample.language, one.sample.language)
+    {
+        extractor.windows(text, b"", &mut |window| {
+            count += 1;
+            let margin = scorer.margin(window.buckets);
+            let teaches = one.sample.is_malicious || margin > EASY_MARGIN;
+            let lowest_kept = windows.last().map_or(f32::NEG_INFINITY, |(margin, _)| *margin);
+            if teaches && (windows.len() < keep || margin > lowest_kept) {
+                windows.truncate(keep - 1);
+                windows.push((margin, window.buckets.to_vec()));
+                windows.sort_by(|a, b| b.0.total_cmp(&a.0));
+            }
+        });
+    }
     // A text of one window is a row already.
     if count > 1 {
         for (_, buckets) in windows {

@@ -46,7 +46,7 @@ pub(crate) fn judge<'c>(
                 .into_iter()
                 .map(|sample| HeldOut {
                     sample,
-                    margin: highest_margin(&mut extractor, &scorer, &sample.text),
+                    margin: highest_margin(&mut extractor, &scorer, language, &sample.text),
                     malicious_at: f32::INFINITY,
                     suspicious_at: f32::INFINITY,
                 })

@@ -64,7 +64,7 @@ impl Default for TrainOptions {
             cluster_limit: 6,
             folds: 5,
             strength: 1.0,
-            imitations: 24,
+            imitations: 8,
         }
     }
 }

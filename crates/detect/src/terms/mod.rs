@@ -6,9 +6,12 @@
 //!
 //! Owns: the two lexers. They accept any bytes and take linear time. Refuses: grammar, weights.
 
+mod flows;
 mod python;
 mod shell;
 mod words;
+
+pub(crate) use flows::Flow;
 
 use evidence::Language;
 use std::borrow::Cow;
@@ -29,6 +32,8 @@ pub(crate) struct Term {
 pub(crate) struct Terms<'t> {
     /// The terms, by ascending place.
     pub(crate) terms: Vec<Term>,
+    /// What happens to values, by ascending place.
+    pub(crate) flows: Vec<(u32, Flow)>,
     /// The text, of the same length and lines, with blanks in place of comments and documentation.
     pub(crate) code: Cow<'t, [u8]>,
 }

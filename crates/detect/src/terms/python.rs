@@ -1,5 +1,6 @@
 //! Python in terms: names resolved to what they import, names of the script's own folded, strings in words.
 
+use super::flows::{self, Flow, Sinks, Sources};
 use super::{Collector, Terms, hash, join, without, words};
 use std::collections::HashMap;
 
@@ -31,9 +32,9 @@ enum Bound {
 }
 
 /// Tag of names and of parts of dotted paths.
-const NAME: u8 = b'n';
+pub(super) const NAME: u8 = b'n';
 /// Tag of attributes.
-const ATTRIBUTE: u8 = b'.';
+pub(super) const ATTRIBUTE: u8 = b'.';
 /// Tag of keyword arguments.
 const KEYWORD: u8 = b'=';
 /// Tag of signs and marks.
@@ -42,7 +43,8 @@ const SIGN: u8 = b'+';
 pub(super) fn read(text: &[u8]) -> Terms<'_> {
     let (tokens, comments) = lex(text);
     let reader = Reader { text, tokens: &tokens, bound: HashMap::default() }.bind();
-    Terms { terms: reader.terms(), code: without(text, &comments) }
+    let (terms, flows) = reader.terms();
+    Terms { terms, flows, code: without(text, &comments) }
 }
 
 /// Splits into tokens; also the stretches that say nothing to the interpreter.
@@ -350,9 +352,10 @@ impl Reader<'_> {
         matches!(self.kind(behind), None | Some(Kind::Line)).then_some((self.name(at)?, path))
     }
 
-    fn terms(&self) -> Vec<super::Term> {
+    fn terms(&self) -> (Vec<super::Term>, Vec<(u32, Flow)>) {
         let mut out = Collector::default();
         out.terms.reserve(self.tokens.len());
+        let mut values = Values::default();
         let mut depth = 0_u32;
         // The path that a following dot goes on from.
         let mut chain: Option<u64> = None;
@@ -360,12 +363,16 @@ impl Reader<'_> {
         while let Some(&token) = self.tokens.get(at) {
             let start = token.start as usize;
             match token.kind {
-                Kind::Line => chain = None,
+                Kind::Line => {
+                    values.end_statement();
+                    chain = None;
+                }
                 Kind::Number => {
                     out.push(start, hash(SIGN, b"0"));
                     chain = None;
                 }
                 Kind::Text => {
+                    values.sources |= flows::sources_of_text(self.bytes(at));
                     words::add(self.bytes(at), start, &mut out);
                     chain = None;
                 }
@@ -373,6 +380,8 @@ impl Reader<'_> {
                     match sign {
                         b'(' | b'[' | b'{' => depth += 1,
                         b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+                        b'=' if depth == 0 && self.is_assignment(at) => values.assign(),
+                        b':' if depth == 0 => values.end_statement(),
                         _ => {}
                     }
                     // Dots belong to the attribute behind them, and commas say nothing.
@@ -384,12 +393,26 @@ impl Reader<'_> {
                     }
                 }
                 Kind::Name => {
+                    let first = out.terms.len();
+                    let name = hash(NAME, self.bytes(at));
                     (chain, at) = self.add_name(at, chain, depth, &mut out);
+                    for term in out.terms.get(first..).unwrap_or_default() {
+                        values.meet(token.start, flows::role(term.hash), self.is_sign(at + 1, b'('));
+                    }
+                    if !self.is_sign(at.wrapping_sub(1), b'.') {
+                        values.use_name(name, self.bytes(at));
+                    }
                 }
             }
             at += 1;
         }
-        out.terms
+        values.end_statement();
+        (out.terms, values.flows)
+    }
+
+    fn is_assignment(&self, at: usize) -> bool {
+        let before = self.kind(at.wrapping_sub(1));
+        !self.is_sign(at + 1, b'=') && !matches!(before, Some(Kind::Sign(b'=' | b'!' | b'<' | b'>')))
     }
 
     /// Adds the term of a name; the path it stands for, and the last token that belongs to it.
@@ -469,6 +492,80 @@ impl Reader<'_> {
         if let Some(comma) = comma.filter(|&comma| self.kind(comma + 1) == Some(Kind::Text)) {
             out.push_aside(start, hash(ATTRIBUTE, self.bytes(comma + 1)));
         }
+    }
+}
+
+/// What names hold, from statement to statement.
+#[derive(Debug, Default)]
+struct Values {
+    held: HashMap<u64, Sources>,
+    flows: Vec<(u32, Flow)>,
+    /// Names of the statement, up to the last equals sign outside brackets: its targets.
+    names: Vec<u64>,
+    targets: usize,
+    sources: Sources,
+    sinks: Vec<(u32, Sinks)>,
+    /// The function whose body is read.
+    function: Option<u64>,
+    is_definition: bool,
+    is_return: bool,
+}
+
+impl Values {
+    fn meet(&mut self, at: u32, role: Option<flows::Role>, is_call: bool) {
+        let Some(role) = role else { return };
+        self.sources |= role.sources;
+        if is_call && role.sinks != 0 {
+            self.sinks.push((at, role.sinks));
+        }
+    }
+
+    fn use_name(&mut self, name: u64, bytes: &[u8]) {
+        match bytes {
+            b"def" => self.is_definition = true,
+            b"return" | b"yield" => self.is_return = true,
+            _ if self.is_definition => {
+                self.function = Some(name);
+                self.is_definition = false;
+            }
+            b"as" => self.targets = usize::MAX,
+            _ if self.targets == usize::MAX => {
+                // `with … as NAME` assigns backwards.
+                let held = self.held.entry(name).or_default();
+                *held |= self.sources;
+                self.targets = 0;
+            }
+            _ => {
+                self.sources |= self.held.get(&name).copied().unwrap_or(0);
+                if self.names.len() < 64 {
+                    self.names.push(name);
+                }
+            }
+        }
+    }
+
+    fn assign(&mut self) {
+        self.targets = self.names.len();
+        self.sources = 0;
+    }
+
+    fn end_statement(&mut self) {
+        let sources = self.sources;
+        if sources != 0 {
+            for &(at, sinks) in &self.sinks {
+                self.flows.extend(flows::flows(sources, sinks).map(|flow| (at, flow)));
+            }
+            let targets = self.names.get(..self.targets.min(self.names.len())).unwrap_or_default();
+            for target in targets {
+                *self.held.entry(*target).or_default() |= sources;
+            }
+            if let Some(function) = self.function.filter(|_| self.is_return) {
+                *self.held.entry(function).or_default() |= sources;
+            }
+        }
+        self.names.clear();
+        self.sinks.clear();
+        (self.targets, self.sources, self.is_return, self.is_definition) = (0, 0, false, false);
     }
 }
 

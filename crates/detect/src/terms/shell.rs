@@ -17,7 +17,7 @@ pub(super) fn read(text: &[u8]) -> Terms<'_> {
     let own = own_names(text);
     let mut lexer = Lexer { text, own, out: Collector::default(), silent: Vec::new(), word: Vec::new() };
     lexer.run();
-    Terms { terms: lexer.out.terms, code: without(text, &lexer.silent) }
+    Terms { terms: lexer.out.terms, flows: Vec::new(), code: without(text, &lexer.silent) }
 }
 
 /// Variables that the text assigns and functions that it defines.
@@ -101,6 +101,7 @@ impl Lexer<'_> {
                     self.flush(word_start);
                     at += self.variable(at);
                 }
+                b'0'..=b'9' | b'l' | b'L' if self.word.is_empty() && self.add_address(&mut at) => {}
                 _ if words::is_word(byte) => {
                     let length = words::run(rest, words::is_word);
                     let blob = if length > 8 {
@@ -138,6 +139,14 @@ impl Lexer<'_> {
             }
         }
         self.flush(word_start);
+    }
+
+    /// Adds an address and goes behind it, if one begins here.
+    fn add_address(&mut self, at: &mut usize) -> bool {
+        let Some((kind, length)) = self.text.get(*at..).and_then(words::address) else { return false };
+        self.out.push(*at, hash(WORD, kind));
+        *at += length;
+        true
     }
 
     fn opens_comment(&self, at: usize) -> bool {

@@ -26,6 +26,9 @@ pub(super) fn add(text: &[u8], start: usize, out: &mut Collector) {
                 (Some(hash(ESCAPES, &[magnitude(length)])), length)
             }
             b'\\' => (None, rest.len().min(2)),
+            b'0'..=b'9' | b'l' | b'L' if let Some((kind, length)) = address(rest) => {
+                (Some(hash(TAG, kind)), length)
+            }
             0x80.. => (Some(hash(FOREIGN, b"")), run(rest, |byte| byte >= 0x80)),
             _ if is_blob_letter(byte) => word_or_blob(rest),
             b'_' => (Some(hash(TAG, &rest[..run(rest, is_word)])), run(rest, is_word)),
@@ -36,6 +39,39 @@ pub(super) fn add(text: &[u8], start: usize, out: &mut Collector) {
         }
         at += length.max(1);
     }
+}
+
+/// What kind of place an IPv4 address or the name of this machine stands for, and its length: a health check asks
+/// the own machine, an attack another.
+pub(super) fn address(rest: &[u8]) -> Option<(&'static [u8], usize)> {
+    const LOOPBACK: &[u8] = b"(loopback)";
+    if rest.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"localhost")) {
+        return Some((LOOPBACK, 9));
+    }
+    let mut octets = [0_u16; 4];
+    let mut at = 0;
+    for (index, octet) in octets.iter_mut().enumerate() {
+        if index > 0 {
+            if rest.get(at) != Some(&b'.') {
+                return None;
+            }
+            at += 1;
+        }
+        let digits = run(rest.get(at..)?, |byte| byte.is_ascii_digit());
+        let text = rest.get(at..at + digits).filter(|_| (1..=3).contains(&digits))?;
+        *octet = text.iter().fold(0, |value, digit| value * 10 + u16::from(digit - b'0'));
+        at += digits;
+    }
+    if rest.get(at).is_some_and(|&byte| is_word(byte)) || octets.iter().any(|&octet| octet > 255) {
+        return None;
+    }
+    let kind: &[u8] = match octets {
+        [127, ..] | [0, 0, 0, 0] => LOOPBACK,
+        [10, ..] | [192, 168, ..] | [172, 16..=31, ..] => b"(private)",
+        [169, 254, 169 | 170, _] => b"(metadata)",
+        _ => b"(address)",
+    };
+    Some((kind, at))
 }
 
 fn word_or_blob(rest: &[u8]) -> (Option<u64>, usize) {
