@@ -65,6 +65,20 @@ impl Detector {
         self.model.id()
     }
 
+    /// Judges by other thresholds than the model's own, in both languages; see [`Model::set_thresholds`].
+    pub fn set_thresholds(
+        &mut self,
+        malicious: Option<f32>,
+        suspicious: Option<f32>,
+    ) -> Result<(), ModelError> {
+        self.model.set_thresholds(malicious, suspicious)
+    }
+
+    /// What the model holds.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
     /// The verdict on a capture; none where no text was captured.
     pub fn inspect(&self, capture: &Capture) -> Option<Verdict> {
         let content = &capture.script.content;

@@ -141,5 +141,7 @@ fn scorer(weights: &Weights) -> Result<Scorer, LearnError> {
         offset: 0.0,
         malicious_at: 1.0,
         suspicious_at: 1.0,
+        malicious_rate: 0.0,
+        suspicious_rate: 0.0,
     })?)
 }
