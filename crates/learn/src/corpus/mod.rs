@@ -1,18 +1,18 @@
-//! Reads labelled corpora: files `*.jsonl.zst` and `*.jsonl`, one JSON object a line.
+//! Labelled texts: corpora of JSON lines and plain folders of scripts, as one list in a fixed order.
 //!
-//! Owns: which lines become samples, at most how many of one cluster, and how much a label is trusted.
-//! Refuses: writing text anywhere. A line that cannot be read is counted and passed over.
+//! Owns: what becomes a sample, its cluster of near-duplicates, at most how many of one cluster are kept, and how much a
+//! label is trusted.
+//! Refuses: writing text anywhere.
 
-use crate::{LearnError, Progress, Stage};
-use evidence::Language;
+mod lines;
+mod minhash;
+pub(crate) mod platform;
+mod scripts;
+
+use crate::{Data, LearnError, Progress, Stage};
+use evidence::{Language, Sha256};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-
-/// Longest line that is read, in bytes; longer ones count as corrupt.
-const LONGEST_LINE: u64 = 16 << 20;
 
 /// One labelled text.
 #[derive(Debug, Clone)]
@@ -29,20 +29,45 @@ pub(crate) struct Sample {
     pub(crate) text: Vec<u8>,
 }
 
+/// A sample of a corpus, and what its report needs to name it.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) sample: Sample,
+    pub(crate) origin: Origin,
+}
+
+/// Where a sample comes from. Fields that its line lacks are empty.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// Line of its file, counted from 1; 0 for a script of its own.
+    pub(crate) line: usize,
+    pub(crate) id: String,
+    pub(crate) path: String,
+    pub(crate) kind: String,
+    pub(crate) source: String,
+    pub(crate) date: String,
+    /// The cluster's name; empty until it is computed where the corpus does not tell it.
+    pub(crate) cluster: String,
+    pub(crate) sha256: Sha256,
+}
+
 /// How much a label is trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Confidence {
+pub enum Confidence {
+    /// Someone vouches for it. What a label without a word on it counts as.
     High,
+    /// Mostly right.
     Medium,
+    /// A guess.
     Low,
 }
 
-/// All samples of some folders.
+/// All samples of some corpora.
 #[derive(Debug, Default)]
 pub(crate) struct Corpus {
-    pub(crate) samples: Vec<Sample>,
-    /// Names of the files, without their endings.
+    pub(crate) records: Vec<Record>,
+    /// Names of the files without their endings, and of the folders of scripts.
     pub(crate) collections: Vec<String>,
     pub(crate) counts: CorpusCounts,
 }
@@ -50,157 +75,78 @@ pub(crate) struct Corpus {
 /// What was read of a corpus.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CorpusCounts {
-    /// Files that were read.
+    /// Corpus files and folders of scripts that were read.
     pub files: usize,
-    /// Lines that are samples.
+    /// Texts that are samples.
     pub samples: usize,
     /// Samples that were kept; the others lie beyond the limit of their cluster.
     pub kept: usize,
-    /// Lines that could not be read, as `FILE: how many`; empty where all could.
+    /// Lines and scripts that could not be read, as `FILE: how many`; empty where all could.
     pub corrupt: Vec<(String, usize)>,
-}
-
-#[derive(Deserialize)]
-struct Line {
-    label: Label,
-    lang: Lang,
-    text: String,
-    #[serde(default)]
-    source: String,
-    #[serde(default)]
-    cluster: String,
-    #[serde(default)]
-    sha256: String,
-    label_confidence: Option<Confidence>,
-}
-
-#[derive(Deserialize, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum Label {
-    Malicious,
-    Benign,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Lang {
-    Python,
-    #[serde(alias = "sh", alias = "shell")]
-    Bash,
+    /// Files in folders of scripts that are neither Python nor shell.
+    pub no_script: usize,
+    /// Samples whose cluster was computed here.
+    pub clustered: usize,
 }
 
 impl Corpus {
-    /// Reads each corpus file directly inside the folders, by name, and keeps at most `cluster_limit` of
-    /// a cluster.
+    /// Reads all of the data, in the order of names, and keeps at most `cluster_limit` of a cluster.
     pub(crate) fn read(
-        folders: &[PathBuf],
+        data: &Data,
         cluster_limit: usize,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, LearnError> {
-        let mut corpus = Self::default();
-        let mut kept_of = HashMap::new();
-        let files = corpus_files(folders)?;
-        let total = files.len() as u64;
-        for (done, path) in (0..).zip(&files) {
-            progress(Progress { stage: Stage::Reading, done, total });
-            corpus.read_file(path, cluster_limit, &mut kept_of)?;
-        }
-        progress(Progress { stage: Stage::Reading, done: total, total });
-        corpus.counts.kept = corpus.samples.len();
+        let mut corpora = Self::read_together(&[data], progress)?;
+        let mut corpus = corpora.pop().unwrap_or_default();
+        corpus.limit_clusters(cluster_limit);
         Ok(corpus)
     }
 
-    fn read_file(
-        &mut self,
-        path: &Path,
-        cluster_limit: usize,
-        kept_of: &mut HashMap<(u64, bool), usize>,
-    ) -> Result<(), LearnError> {
-        let fault = |source| LearnError::Unreadable { path: path.to_owned(), source };
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let collection = self.collections.len();
-        self.collections.push(name.split('.').next().unwrap_or_default().to_owned());
-        let mut reader = open(path).map_err(fault)?;
-        let mut corrupt = 0;
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
-                Ok(0) => break,
-                Ok(_) if line.trim_ascii().is_empty() => continue,
-                Ok(_) => {}
-                // A damaged compressed file: what was read before the damage counts.
-                Err(_) => {
-                    corrupt += 1;
-                    break;
-                }
+    /// Reads several sets of data whose clusters are computed together, so that one knows the other's near-duplicates.
+    pub(crate) fn read_together(
+        sets: &[&Data],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Self>, LearnError> {
+        let mut corpora = Vec::new();
+        for data in sets {
+            let mut corpus = Self::default();
+            corpus.read_lines(data, progress)?;
+            corpus.read_scripts(data, progress)?;
+            if corpus.counts.files == 0 {
+                return Err(LearnError::NoCorpus(data.corpora.clone()));
             }
-            let Some(sample) = sample(&line, collection) else {
-                corrupt += 1;
-                continue;
-            };
-            self.counts.samples += 1;
-            let kept = kept_of.entry((sample.cluster, sample.is_malicious)).or_default();
+            corpus.counts.samples = corpus.records.len();
+            corpus.counts.kept = corpus.records.len();
+            corpora.push(corpus);
+        }
+        minhash::name_clusters(&mut corpora, progress);
+        Ok(corpora)
+    }
+
+    /// Keeps the first samples of each cluster and label.
+    pub(crate) fn limit_clusters(&mut self, limit: usize) {
+        let mut kept_of: HashMap<(u64, bool), usize> = HashMap::new();
+        self.records.retain(|record| {
+            let kept = kept_of.entry((record.sample.cluster, record.sample.is_malicious)).or_default();
             *kept += 1;
-            if *kept <= cluster_limit {
-                self.samples.push(sample);
-            }
-        }
-        self.counts.files += 1;
-        if corrupt > 0 {
-            self.counts.corrupt.push((name, corrupt));
-        }
-        Ok(())
+            *kept <= limit
+        });
+        self.counts.kept = self.records.len();
     }
-}
 
-fn sample(line: &[u8], collection: usize) -> Option<Sample> {
-    let line: Line = serde_json::from_slice(line).ok()?;
-    // A text without a cluster is a cluster of its own.
-    let cluster = match (line.cluster.as_str(), line.sha256.as_str()) {
-        ("", "") => hash(line.text.as_bytes()),
-        ("", sha256) => hash(sha256.as_bytes()),
-        (cluster, _) => hash(cluster.as_bytes()),
-    };
-    Some(Sample {
-        language: match line.lang {
-            Lang::Python => Language::Python,
-            Lang::Bash => Language::Shell,
-        },
-        is_malicious: line.label == Label::Malicious,
-        confidence: line.label_confidence.unwrap_or(Confidence::Medium),
-        collection,
-        source: hash(line.source.as_bytes()),
-        cluster,
-        text: line.text.into_bytes(),
-    })
-}
-
-fn corpus_files(folders: &[PathBuf]) -> Result<Vec<PathBuf>, LearnError> {
-    let mut files = Vec::new();
-    for folder in folders {
-        let fault = |source| LearnError::Unreadable { path: folder.clone(), source };
-        for entry in std::fs::read_dir(folder).map_err(fault)? {
-            let path = entry.map_err(fault)?.path();
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            if name.ends_with(".jsonl.zst") || name.ends_with(".jsonl") {
-                files.push(path);
-            }
-        }
+    /// The samples of one language.
+    pub(crate) fn of_language(&self, language: Language) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(move |record| record.sample.language == language)
     }
-    if files.is_empty() {
-        return Err(LearnError::NoCorpus(folders.to_vec()));
-    }
-    files.sort();
-    Ok(files)
-}
 
-fn open(path: &Path) -> std::io::Result<Box<dyn BufRead>> {
-    let file = File::open(path)?;
-    Ok(match path.extension().is_some_and(|ending| ending == "zst") {
-        true => Box::new(BufReader::new(zstd::Decoder::new(file)?)),
-        false => Box::new(BufReader::new(file)),
-    })
+    /// The file or folder that a sample is from.
+    pub(crate) fn collection_of(&self, sample: &Sample) -> &str {
+        self.collections.get(sample.collection).map_or("", String::as_str)
+    }
+
+    fn reading(done: usize, total: usize) -> Progress {
+        Progress { stage: Stage::Reading, done: done as u64, total: total as u64 }
+    }
 }
 
 /// FNV-1a of 64 bits: the same on each machine, in each release.
