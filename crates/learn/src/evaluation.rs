@@ -166,7 +166,7 @@ fn count(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, LearnError> {
     let Examined { split, corpus, judges, judged } = examined;
-    let mut report = Report::new(split.clone(), corpus, judged, options.training.seed, progress);
+    let mut report = Report::new(split.clone(), corpus, (judges, judged), options.training.seed, progress);
     if report.languages.is_empty() {
         return Err(LearnError::OneSided);
     }

@@ -33,7 +33,8 @@ pub fn train(options: &TrainOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     let model = Model::to_bytes(&options.name, &python?, &shell?)?;
     let model_id = Model::from_bytes(&model)?.id().to_owned();
     let split = report::by_folds(options.folds, Unit::Cluster);
-    let mut report = Report::new(split, &corpus, &validation.judged, options.seed, progress);
+    let mut report =
+        Report::new(split, &corpus, (&validation.judges, &validation.judged), options.seed, progress);
     report.model = Some(model_id.clone());
     for language in [Language::Python, Language::Shell] {
         if validation.whole.iter().all(|(trained, _)| *trained != language) {

@@ -14,10 +14,10 @@ pub use calibration::{Bin, Calibration};
 pub use groups::{Group, HardNegatives};
 pub use interval::Share;
 
-use crate::calibrate::{Outcome, points, share_at, threshold_at};
+use crate::calibrate::{Outcome, Points, points, share_at, threshold_at};
 use crate::corpus::{Confidence, Corpus, CorpusCounts, Sample};
 use crate::folds::Unit;
-use crate::judging::{Judged, outcomes};
+use crate::judging::{Judge, Judged, outcomes};
 use crate::robustness::Robustness;
 use crate::{MALICIOUS_RATE, Progress, SUSPICIOUS_RATE, Stage};
 use evidence::{Label, Language};
@@ -58,8 +58,8 @@ pub struct LanguageReport {
     pub benign_clusters: usize,
     /// Recall at fixed rates of false alarms, by the thresholds that give these rates on these very texts.
     pub recall: Vec<RecallAt>,
-    /// The two thresholds that these texts would set, with the rates of error that thresholds set in this way had on
-    /// texts that did not set them.
+    /// The two thresholds that these texts would set, with the rates of error of the thresholds in force: those that
+    /// other folds, the training data or the model file set.
     pub thresholds: Vec<OperatingPoint>,
     /// By the file or folder that a text is from.
     pub by_source: Vec<Group>,
@@ -145,7 +145,7 @@ impl Report {
     pub(crate) fn new(
         split: String,
         corpus: &Corpus,
-        judged: &[Judged<'_>],
+        (judges, judged): (&[Judge], &[Judged<'_>]),
         seed: u64,
         progress: &mut dyn FnMut(Progress),
     ) -> Self {
@@ -154,7 +154,12 @@ impl Report {
             progress(Progress { stage: Stage::Reporting, done, total: 2 });
             let of_language: Vec<_> =
                 judged.iter().filter(|one| one.record.sample.language == language).collect();
-            languages.extend(LanguageReport::new(language, corpus, &of_language, seed));
+            // Models of several folds have no scale in common but that which all texts together would set.
+            let scale = match judges {
+                [judge] => judge.part(language).map(|(_, points)| *points),
+                _ => None,
+            };
+            languages.extend(LanguageReport::new(language, corpus, &of_language, scale, seed));
         }
         let corpus = corpus.counts.clone();
         Self { split, model: None, corpus, warnings: Vec::new(), languages, robustness: Vec::new() }
@@ -163,7 +168,13 @@ impl Report {
 
 impl LanguageReport {
     /// None where one of the labels is missing.
-    fn new(language: Language, corpus: &Corpus, all: &[&Judged<'_>], seed: u64) -> Option<Self> {
+    fn new(
+        language: Language,
+        corpus: &Corpus,
+        all: &[&Judged<'_>],
+        scale: Option<Points>,
+        seed: u64,
+    ) -> Option<Self> {
         let counted: Vec<_> = all.iter().copied().filter(|one| is_counted(&one.record.sample)).collect();
         let of_label =
             |is_malicious| counted.iter().any(|one| one.record.sample.is_malicious == is_malicious);
@@ -178,7 +189,7 @@ impl LanguageReport {
             malicious_clusters: clusters(&counted, true),
             benign_clusters: clusters(&counted, false),
             recall: recall(&counted, &outcomes, thresholds, seed),
-            thresholds: operating_points(&counted, &outcomes),
+            thresholds: operating_points(&counted, &outcomes, scale),
             by_source: group(&|one| corpus.collection_of(&one.record.sample).to_owned()),
             by_kind: groups::groups(&counted, thresholds, &|one| named_or_none(&one.record.origin.kind)),
             by_platform: groups::groups(&counted, thresholds, &|one| {
@@ -206,15 +217,20 @@ fn recall(counted: &[&Judged<'_>], outcomes: &[Outcome], thresholds: [f32; 3], s
     RATES.into_iter().zip(thresholds).zip(ends).map(one).collect()
 }
 
-fn operating_points(counted: &[&Judged<'_>], outcomes: &[Outcome]) -> Vec<OperatingPoint> {
+fn operating_points(
+    counted: &[&Judged<'_>],
+    outcomes: &[Outcome],
+    scale: Option<Points>,
+) -> Vec<OperatingPoint> {
     let set = points(outcomes);
+    let scale = scale.unwrap_or(set);
     let one = |(label, wanted_rate, margin): (Label, f64, f32)| {
         let is_flagged = |one: &Judged<'_>| one.label == Label::Malicious || one.label == label;
         let of = |is_malicious| {
             let of_label = |one: &&&Judged<'_>| one.record.sample.is_malicious == is_malicious;
             Share::of(&counted.iter().filter(of_label).copied().collect::<Vec<_>>(), &is_flagged)
         };
-        let score = set.probability(margin);
+        let score = scale.probability(margin);
         OperatingPoint { label, wanted_rate, score, recall: of(true), false_alarms: of(false) }
     };
     let malicious = (Label::Malicious, MALICIOUS_RATE, set.malicious_at);

@@ -138,7 +138,10 @@ impl LanguageReport {
 
     fn threshold_table(&self) -> Table {
         let header = ["threshold", "score", "set for", "recall", "interval", "false alarms", "interval"];
-        let mut table = Table::new("Thresholds, and their rates on texts that did not set them", &header);
+        let mut table = Table::new(
+            "Thresholds that these texts would set, and the rates of those in force, which other texts set",
+            &header,
+        );
         for OperatingPoint { label, wanted_rate, score, recall, false_alarms } in &self.thresholds {
             table.row([
                 format!("{label:?}").to_lowercase(),
