@@ -28,7 +28,7 @@ const MARKS: u32 = 128;
 pub const BUCKETS: usize = (GRAMS + MARKS + MARKS * MARKS) as usize;
 
 /// Bytes of text after which a block is closed.
-const BLOCK_BYTES: usize = 1024;
+const BLOCK_BYTES: usize = 320;
 
 /// A stretch of text with its features.
 #[derive(Debug, Clone, Copy)]

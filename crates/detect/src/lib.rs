@@ -99,6 +99,20 @@ impl Detector {
         self.model.id()
     }
 
+    /// Judges by other thresholds than the model's own, in both languages; see [`Model::set_thresholds`].
+    pub fn set_thresholds(
+        &mut self,
+        malicious: Option<f32>,
+        suspicious: Option<f32>,
+    ) -> Result<(), ModelError> {
+        self.model.set_thresholds(malicious, suspicious)
+    }
+
+    /// What the model holds.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
     /// The verdict on a capture; none where no text was captured.
     pub fn inspect(&self, capture: &Capture) -> Option<Verdict> {
         let content = &capture.script.content;
@@ -112,13 +126,14 @@ impl Detector {
     /// layer that it carries is judged as well, and the worst counts.
     pub fn judge(&self, language: Language, (head, tail): (&[u8], &[u8])) -> Verdict {
         let opened = open(language, head);
-        let own = self.examine(language, &opened.text, tail);
-        let layers: Vec<Examined> =
-            opened.layers.iter().map(|layer| self.examine(layer.language, &layer.text, b"")).collect();
-        let worst_layer = (0..layers.len()).max_by(|&a, &b| layers[a].score.total_cmp(&layers[b].score));
-        let decisive = worst_layer.filter(|&at| layers[at].score > own.score);
-        let score = decisive.map_or(own.score, |at| layers[at].score);
-        let parameters = self.model.scorer(language).parameters();
+        let own = self.peak(language, &opened.text, tail);
+        let layers: Vec<Peak> =
+            opened.layers.iter().map(|layer| self.peak(layer.language, &layer.text, b"")).collect();
+        let worst_layer = (0..layers.len()).max_by(|&a, &b| layers[a].margin.total_cmp(&layers[b].margin));
+        let decisive = worst_layer.map(|at| (at, layers[at])).filter(|(_, layer)| layer.margin > own.margin);
+        let scorer = self.model.scorer(language);
+        let parameters = scorer.parameters();
+        let score = scorer.probability(decisive.map_or(own.margin, |(_, layer)| layer.margin));
         let label = match score {
             _ if score >= parameters.malicious_at => Label::Malicious,
             _ if score >= parameters.suspicious_at => Label::Suspicious,
@@ -126,18 +141,12 @@ impl Detector {
         };
         let reasons = match label {
             Label::Benign => Vec::new(),
-            _ => self.reasons(language, &opened, tail, own, decisive.map(|at| (at, layers[at]))),
+            _ => self.reasons(language, &opened, tail, own, decisive),
         };
         let model = self.model.id().to_owned();
-        let layers =
-            opened.layers.iter().zip(&layers).map(|(layer, examined)| described(layer, examined.score));
-        let layers = layers.collect();
+        let layers = opened.layers.iter().zip(&layers);
+        let layers = layers.map(|(layer, peak)| described(layer, scorer.probability(peak.margin))).collect();
         Verdict { label, score, threshold: parameters.malicious_at, language, model, reasons, layers }
-    }
-
-    fn examine(&self, language: Language, head: &[u8], tail: &[u8]) -> Examined {
-        let peak = self.peak(language, head, tail);
-        Examined { peak, score: self.model.scorer(language).probability(peak.margin) }
     }
 
     /// The reasons of the decisive layer, then those of the text itself.
@@ -146,18 +155,18 @@ impl Detector {
         language: Language,
         opened: &Opened<'_>,
         tail: &[u8],
-        own: Examined,
-        decisive: Option<(usize, Examined)>,
+        own: Peak,
+        decisive: Option<(usize, Peak)>,
     ) -> Vec<Reason> {
         let of = |language, text: &[u8], tail: &[u8], peak| {
             reasons::find(self.model.scorer(language), &self.indicators, language, (text, tail), peak)
         };
-        let Some((at, examined)) = decisive else { return of(language, &opened.text, tail, own.peak) };
+        let Some((at, peak)) = decisive else { return of(language, &opened.text, tail, own) };
         let Some(layer) = opened.layers.get(at) else { return Vec::new() };
-        let mut reasons = of(layer.language, &layer.text, b"", examined.peak);
+        let mut reasons = of(layer.language, &layer.text, b"", peak);
         reasons.iter_mut().for_each(|reason| reason.layer = u32::try_from(at).ok());
         reasons.truncate(reasons::MOST_REASONS / 2);
-        reasons.extend(of(language, &opened.text, tail, own.peak));
+        reasons.extend(of(language, &opened.text, tail, own));
         reasons.truncate(reasons::MOST_REASONS);
         reasons
     }
@@ -174,13 +183,6 @@ impl Detector {
         });
         peak
     }
-}
-
-/// What the model says of one text.
-#[derive(Debug, Clone, Copy)]
-struct Examined {
-    peak: Peak,
-    score: f32,
 }
 
 fn described(layer: &Layer, score: f32) -> evidence::Layer {

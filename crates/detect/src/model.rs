@@ -6,7 +6,7 @@
 //! Format, integers little-endian:
 //! `"urvamodl"`, version u16, feature version u16, name length u8, name; then for Python and for shell:
 //! bucket bits u8, and as f32 largest weight, bias, slope, offset, malicious threshold, suspicious
-//! threshold; one weight i8 for each bucket; at the end SHA-256 of all before.
+//! threshold, and the measured rate of false alarms at each of the two; one weight i8 for each bucket; at the end SHA-256 of all before.
 //! A weight `q` stands for `sign(q) · (q / 127)² · largest`: small weights, which are most, keep more steps.
 
 use crate::features::{BUCKET_BITS, BUCKETS, GRAMS, VERSION as FEATURE_VERSION};
@@ -14,11 +14,11 @@ use evidence::{Language, Sha256};
 use thiserror::Error;
 
 const MAGIC: &[u8; 8] = b"urvamodl";
-const FORMAT_VERSION: u16 = 1;
+const FORMAT_VERSION: u16 = 2;
 const DIGEST_BYTES: usize = 32;
 
 /// Why a model file cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Error)]
 pub enum ModelError {
     /// The file is something else.
     #[error("this is not a urva model file: give one that `urva train` wrote")]
@@ -48,6 +48,17 @@ pub enum ModelError {
     /// A value is out of range.
     #[error("the model file holds an impossible value, {0}: train it anew")]
     Value(&'static str),
+    /// Thresholds that were asked for cannot be.
+    #[error(
+        "the thresholds do not fit: suspicious {suspicious} and malicious {malicious} must lie between 0 and 1, and the \
+         suspicious one must not be the higher one"
+    )]
+    Thresholds {
+        /// At and above it a text would be malicious.
+        malicious: f32,
+        /// At and above it a text would be suspicious.
+        suspicious: f32,
+    },
 }
 
 /// The parameters for one language, as they are trained.
@@ -67,6 +78,10 @@ pub struct Parameters {
     pub malicious_at: f32,
     /// Probability at and above which a text is suspicious.
     pub suspicious_at: f32,
+    /// Share of held-out benign clusters that were called malicious by models of this method, 0 to 1.
+    pub malicious_rate: f32,
+    /// Share of held-out benign clusters that were called suspicious or malicious.
+    pub suspicious_rate: f32,
 }
 
 /// A model that was read and checked.
@@ -134,8 +149,9 @@ impl Model {
         bytes.extend(name.bytes());
         for one in [python, shell] {
             bytes.push(BUCKET_BITS.to_le_bytes()[0]);
-            let header = [one.largest, one.bias, one.slope, one.offset, one.malicious_at, one.suspicious_at];
-            header.iter().for_each(|value| bytes.extend(value.to_le_bytes()));
+            let fitted = [one.largest, one.bias, one.slope, one.offset];
+            let points = [one.malicious_at, one.suspicious_at, one.malicious_rate, one.suspicious_rate];
+            fitted.iter().chain(&points).for_each(|value| bytes.extend(value.to_le_bytes()));
             bytes.extend(one.weights.iter().map(|weight| weight.cast_unsigned()));
         }
         bytes.extend(Sha256::of(&bytes).0);
@@ -146,6 +162,25 @@ impl Model {
     /// `NAME@FIRST-12-HEX-OF-ITS-SHA256`.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Puts other thresholds in the place of the trained ones, for both languages. One that is not given stays, but
+    /// the suspicious one is never above the malicious one.
+    pub fn set_thresholds(
+        &mut self,
+        malicious: Option<f32>,
+        suspicious: Option<f32>,
+    ) -> Result<(), ModelError> {
+        for scorer in [&mut self.python, &mut self.shell] {
+            let parameters = &mut scorer.parameters;
+            let malicious_at = malicious.unwrap_or(parameters.malicious_at);
+            let suspicious_at = suspicious.unwrap_or(parameters.suspicious_at.min(malicious_at));
+            if !(0.0..=1.0).contains(&suspicious_at) || !(suspicious_at..=1.0).contains(&malicious_at) {
+                return Err(ModelError::Thresholds { malicious: malicious_at, suspicious: suspicious_at });
+            }
+            (parameters.malicious_at, parameters.suspicious_at) = (malicious_at, suspicious_at);
+        }
+        Ok(())
     }
 
     /// The part for one language.
@@ -173,6 +208,9 @@ impl Scorer {
         {
             return Err(ModelError::Value("a threshold"));
         }
+        if ![one.malicious_rate, one.suspicious_rate].iter().all(|rate| (0.0..=1.0).contains(rate)) {
+            return Err(ModelError::Value("a rate of false alarms"));
+        }
         let weight_of = std::array::from_fn(|index| decode(index, one.largest));
         Ok(Self { parameters, weight_of })
     }
@@ -197,8 +235,15 @@ impl Scorer {
     }
 
     /// Probability that a text of this margin is malicious.
+    #[allow(clippy::cast_possible_truncation, reason = "a score is told in f32")]
     pub fn probability(&self, margin: f32) -> f32 {
-        1.0 / (1.0 + (-(self.parameters.slope * margin + self.parameters.offset)).exp())
+        self.exact_probability(margin) as f32
+    }
+
+    /// The same with the digits that tell high scores apart.
+    pub fn exact_probability(&self, margin: f32) -> f64 {
+        let odds = f64::from(self.parameters.slope) * f64::from(margin) + f64::from(self.parameters.offset);
+        1.0 / (1.0 + (-odds).exp())
     }
 }
 
@@ -282,10 +327,21 @@ impl<'a> Reader<'a> {
         if u32::from(bits) != BUCKET_BITS {
             return Err(ModelError::Value("the number of buckets"));
         }
-        let [largest, bias, slope, offset, malicious_at, suspicious_at] =
-            [self.number()?, self.number()?, self.number()?, self.number()?, self.number()?, self.number()?];
+        let [largest, bias, slope, offset] = [self.number()?, self.number()?, self.number()?, self.number()?];
+        let [malicious_at, suspicious_at, malicious_rate, suspicious_rate] =
+            [self.number()?, self.number()?, self.number()?, self.number()?];
         let weights = self.slice(BUCKETS)?.iter().map(|byte| byte.cast_signed()).collect();
-        Ok(Parameters { weights, largest, bias, slope, offset, malicious_at, suspicious_at })
+        Ok(Parameters {
+            weights,
+            largest,
+            bias,
+            slope,
+            offset,
+            malicious_at,
+            suspicious_at,
+            malicious_rate,
+            suspicious_rate,
+        })
     }
 
     fn truncated(&self, needed: usize) -> ModelError {

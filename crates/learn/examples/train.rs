@@ -5,7 +5,8 @@ use std::error::Error;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut corpora: Vec<_> = std::env::args_os().skip(1).map(std::path::PathBuf::from).collect();
     let model = corpora.pop().filter(|_| !corpora.is_empty()).ok_or("give CORPUS… and MODEL")?;
-    let options = learn::TrainOptions { corpora, ..learn::TrainOptions::default() };
+    let data = learn::Data { corpora, ..learn::Data::default() };
+    let options = learn::TrainOptions { data, ..learn::TrainOptions::default() };
     let mut last = None;
     let trained = learn::train(&options, &mut |progress| {
         if last.replace(progress.stage) != Some(progress.stage) {

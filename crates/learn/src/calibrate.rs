@@ -2,12 +2,69 @@
 //!
 //! Owns: Platt's sigmoid and weighted quantiles. Refuses: text and weights.
 
+use crate::{MALICIOUS_RATE, SUSPICIOUS_RATE};
+use detect::model::Parameters;
+use evidence::Label;
+
 /// A held-out text: its margin, its label, and its share of its cluster.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
     pub(crate) margin: f32,
     pub(crate) is_malicious: bool,
     pub(crate) share: f64,
+}
+
+/// Calibration and thresholds of one language.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Points {
+    pub(crate) slope: f32,
+    pub(crate) offset: f32,
+    /// Margins at and above which a text has a label.
+    pub(crate) malicious_at: f32,
+    pub(crate) suspicious_at: f32,
+}
+
+impl Default for Points {
+    fn default() -> Self {
+        Self { slope: 1.0, offset: 0.0, malicious_at: f32::INFINITY, suspicious_at: f32::INFINITY }
+    }
+}
+
+impl Points {
+    /// Those of a model file.
+    #[allow(clippy::cast_possible_truncation, reason = "margins are f32")]
+    pub(crate) fn of(parameters: &Parameters) -> Self {
+        let Parameters { slope, offset, malicious_at, suspicious_at, .. } = *parameters;
+        let margin_at = |score: f32| {
+            let score = f64::from(score);
+            (((score / (1.0 - score)).ln() - f64::from(offset)) / f64::from(slope)) as f32
+        };
+        Self { slope, offset, malicious_at: margin_at(malicious_at), suspicious_at: margin_at(suspicious_at) }
+    }
+
+    /// In f64: high probabilities lie so near to 1 that fewer digits would make them one.
+    pub(crate) fn probability(self, margin: f32) -> f64 {
+        1.0 / (1.0 + (-(f64::from(self.slope) * f64::from(margin) + f64::from(self.offset))).exp())
+    }
+
+    pub(crate) fn label(self, margin: f32) -> Label {
+        match margin {
+            _ if margin >= self.malicious_at => Label::Malicious,
+            _ if margin >= self.suspicious_at => Label::Suspicious,
+            _ => Label::Benign,
+        }
+    }
+}
+
+/// What these outcomes would set.
+pub(crate) fn points(outcomes: &[Outcome]) -> Points {
+    let (slope, offset) = sigmoid(outcomes);
+    Points {
+        slope,
+        offset,
+        malicious_at: threshold_at(outcomes, MALICIOUS_RATE),
+        suspicious_at: threshold_at(outcomes, SUSPICIOUS_RATE),
+    }
 }
 
 /// Slope and offset of the probability that a text of a margin is malicious, where both classes are equally

@@ -59,7 +59,7 @@ pub(crate) fn weigh<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<Weighe
     samples.into_iter().map(|sample| Weighed { sample, cost: cost(sample) }).collect()
 }
 
-/// Trains a scorer that is not calibrated yet. `samples` are of one language.
+/// Trains a scorer that is not calibrated yet. Of samples in the other language, what they carry in this one counts.
 pub(crate) fn fit(
     language: Language,
     samples: &[Weighed<'_>],
@@ -75,6 +75,9 @@ pub(crate) fn fit(
         if done % 512 == 0 {
             progress(Progress { stage: Stage::Features(language), done, total });
         }
+        if one.sample.language != language {
+            continue;
+        }
         whole(&mut extractor, one.sample, &mut |buckets| {
             rows.push(buckets, one.sample.is_malicious, one.cost)
         });
@@ -86,7 +89,7 @@ pub(crate) fn fit(
             if done % 512 == 0 {
                 progress(Progress { stage: Stage::Windows(language), done, total });
             }
-            add_windows(&mut rows, &mut extractor, &scorer, *one);
+            add_windows(language, &mut rows, &mut extractor, &scorer, *one);
         }
         progress(Progress { stage: Stage::Solving(language), done: round, total: WINDOW_ROUNDS + 1 });
         scorer = self::scorer(&rows.solve(strength, seed + round))?;
@@ -94,17 +97,10 @@ pub(crate) fn fit(
     Ok(scorer)
 }
 
-/// The highest margin over the windows of a text and of the layers that it carries in its own language.
-pub(crate) fn highest_margin(
-    extractor: &mut Extractor<'_>,
-    scorer: &Scorer,
-    language: Language,
-    text: &[u8],
-) -> f32 {
+/// The highest margin over the windows of a text.
+pub(crate) fn highest_margin(extractor: &mut Extractor<'_>, scorer: &Scorer, text: &[u8]) -> f32 {
     let mut highest = f32::NEG_INFINITY;
-    for text in detect::open(language, text).texts_in(language, language) {
-        extractor.windows(text, b"", &mut |window| highest = highest.max(scorer.margin(window.buckets)));
-    }
+    extractor.windows(text, b"", &mut |window| highest = highest.max(scorer.margin(window.buckets)));
     highest
 }
 
@@ -117,13 +113,19 @@ fn whole(extractor: &mut Extractor<'_>, sample: &Sample, take: &mut dyn FnMut(&[
     take(&last);
 }
 
-fn add_windows(rows: &mut Rows, extractor: &mut Extractor<'_>, scorer: &Scorer, one: Weighed<'_>) {
+/// Adds the highest windows of a text and of what it carries, as far as that is in the language.
+fn add_windows(
+    language: Language,
+    rows: &mut Rows,
+    extractor: &mut Extractor<'_>,
+    scorer: &Scorer,
+    one: Weighed<'_>,
+) {
     let mut windows: Vec<(f32, Vec<u32>)> = Vec::new();
     let keep = if one.sample.is_malicious { 1 } else { BENIGN_WINDOWS };
     let mut count = 0;
-    for text in
-        detect::open(one.sample.language, &one.sample.text).texts_in(one.sample.language, one.sample.language)
-    {
+    let opened = detect::open(one.sample.language, &one.sample.text);
+    for text in opened.texts_in(one.sample.language, language) {
         extractor.windows(text, b"", &mut |window| {
             count += 1;
             let margin = scorer.margin(window.buckets);
@@ -136,8 +138,8 @@ fn add_windows(rows: &mut Rows, extractor: &mut Extractor<'_>, scorer: &Scorer, 
             }
         });
     }
-    // A text of one window is a row already.
-    if count > 1 {
+    // A text of one window is a row already, unless it was carried here.
+    if count > 1 || one.sample.language != language {
         for (_, buckets) in windows {
             rows.push(&buckets, one.sample.is_malicious, one.cost);
         }
@@ -155,5 +157,7 @@ fn scorer(weights: &Weights) -> Result<Scorer, LearnError> {
         offset: 0.0,
         malicious_at: 1.0,
         suspicious_at: 1.0,
+        malicious_rate: 0.0,
+        suspicious_rate: 0.0,
     })?)
 }

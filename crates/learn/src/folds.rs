@@ -1,84 +1,143 @@
-//! Cross-validation: each sample of the corpus judged by a model that was trained without its fold.
+//! Cross-validation: each text of the corpus judged by a model that was trained without its fold.
 //!
-//! Owns: the split. Refuses: imitations as tests; they train, in the fold of their template, and are not counted.
+//! Owns: the split, and the thresholds that each fold gets from the others.
+//! Refuses: imitations as tests; they train, in the fold of their template, and are not counted.
 
-use crate::calibrate::threshold_at;
+use crate::calibrate::Points;
 use crate::corpus::{Corpus, Sample, hash};
-use crate::fit::{fit, highest_margin, weigh};
-use crate::report::{HeldOut, outcomes};
-use crate::{LearnError, MALICIOUS_RATE, Progress, SUSPICIOUS_RATE, Split, Stage, TrainOptions, imitate};
+use crate::fit::{fit, weigh};
+use crate::judging::{Judge, Judged, judge_all, points_of};
+use crate::progress::in_parallel;
+use crate::{LearnError, Progress, Stage, TrainOptions, imitate};
 use detect::Indicators;
-use detect::features::Extractor;
+use detect::model::Scorer;
 use evidence::Language;
 use std::collections::HashSet;
 
-/// Margins of all samples of one language, each from a model that does not know it.
-pub(crate) fn judge<'c>(
+/// What is held out together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Cluster,
+    Source,
+}
+
+/// All texts of a corpus that were judged by models that do not know them.
+pub(crate) struct CrossValidation<'c> {
+    /// One for each fold; a language that the corpus lacks is missing in all.
+    pub(crate) judges: Vec<Judge>,
+    /// In the order of the corpus. `judge` is the fold.
+    pub(crate) judged: Vec<Judged<'c>>,
+    /// The scorers that were trained on all, if they were asked for.
+    pub(crate) whole: Vec<(Language, Scorer)>,
+}
+
+/// One training: of a language, without a fold, or on all where there is none.
+#[derive(Clone, Copy)]
+struct Task<'c> {
     language: Language,
+    imitations: &'c [Sample],
+    fold: Option<usize>,
+}
+
+/// Judges the whole corpus. With `with_whole` a scorer is trained on all of it besides.
+pub(crate) fn cross_validate<'c>(
     corpus: &'c Corpus,
-    split: Split,
+    unit: Unit,
+    with_whole: bool,
     indicators: &Indicators,
     options: &TrainOptions,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<HeldOut<'c>>, LearnError> {
-    let samples: Vec<_> = corpus.samples.iter().filter(|sample| sample.language == language).collect();
-    for (is_malicious, name) in [(true, "malicious"), (false, "benign")] {
-        let of_label = samples.iter().filter(|sample| sample.is_malicious == is_malicious);
-        if of_label.map(|sample| sample.cluster).collect::<HashSet<_>>().len() < 2 {
-            return Err(LearnError::TooFew(name));
+) -> Result<CrossValidation<'c>, LearnError> {
+    let mut imitations = Vec::new();
+    for language in languages_of(corpus)? {
+        imitations.push((language, imitate::samples(language, options.imitations, options.seed)?));
+    }
+    let fold_count = usize::try_from(options.folds).unwrap_or(usize::MAX);
+    let folds: Vec<_> = (0..fold_count).map(Some).chain(with_whole.then_some(None)).collect();
+    let task_of = |(language, imitations), fold| Task { language, imitations, fold };
+    let tasks: Vec<Task<'_>> = imitations
+        .iter()
+        .flat_map(|(language, made)| folds.iter().map(move |&fold| task_of((*language, made), fold)))
+        .collect();
+    let work =
+        |at: usize, tell: &mut dyn FnMut(Progress)| train(tasks[at], corpus, unit, indicators, options, tell);
+    let scorers = in_parallel(tasks.len(), options.thread_count(), work, progress)?;
+    let mut judges: Vec<Judge> = (0..fold_count).map(|_| Judge::default()).collect();
+    let mut whole = Vec::new();
+    for (task, scorer) in tasks.iter().zip(scorers) {
+        match task.fold {
+            None => whole.push((task.language, scorer)),
+            Some(fold) => judges[fold].set(task.language, scorer, Points::default()),
         }
     }
-    let imitations = imitate::samples(language, options.imitations, options.seed)?;
-    let fold_of = |sample: &Sample| fold_of(sample, split, options);
-    let mut folds = Vec::new();
-    for fold in 0..options.folds {
-        progress(Progress { stage: Stage::Fold(language), done: fold, total: options.folds + 1 });
-        let held_out: Vec<_> = samples.iter().copied().filter(|sample| fold_of(sample) == fold).collect();
-        let hidden: HashSet<_> = held_out.iter().map(|sample| sample.cluster).collect();
-        let known = samples.iter().copied().chain(&imitations);
-        let known =
-            weigh(known.filter(|sample| fold_of(sample) != fold && !hidden.contains(&sample.cluster)));
-        let scorer = fit(language, &known, indicators, options.strength, options.seed, progress)?;
-        let mut extractor = Extractor::new(language, indicators);
-        progress(Progress { stage: Stage::Judging(language), done: 0, total: held_out.len() as u64 });
-        folds.push(
-            held_out
-                .into_iter()
-                .map(|sample| HeldOut {
-                    sample,
-                    margin: highest_margin(&mut extractor, &scorer, language, &sample.text),
-                    malicious_at: f32::INFINITY,
-                    suspicious_at: f32::INFINITY,
-                })
-                .collect::<Vec<_>>(),
-        );
+    let texts: Vec<_> =
+        corpus.records.iter().map(|record| (record, fold_of(&record.sample, unit, options))).collect();
+    let mut judged = judge_all(&texts, &judges, indicators, options.thread_count(), progress)?;
+    for (language, _) in imitations {
+        set_points(language, &mut judges, &mut judged);
     }
-    Ok(set_thresholds(folds))
+    Ok(CrossValidation { judges, judged, whole })
 }
 
-/// Gives each fold the thresholds that the other folds would set.
-fn set_thresholds(mut folds: Vec<Vec<HeldOut<'_>>>) -> Vec<HeldOut<'_>> {
-    for at in 0..folds.len() {
-        let others: Vec<_> = folds
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != at)
-            .flat_map(|(_, fold)| fold.iter().map(|one| HeldOut { ..*one }))
-            .collect();
-        let outcomes = outcomes(&others);
-        let (malicious_at, suspicious_at) =
-            (threshold_at(&outcomes, MALICIOUS_RATE), threshold_at(&outcomes, SUSPICIOUS_RATE));
-        for one in &mut folds[at] {
-            (one.malicious_at, one.suspicious_at) = (malicious_at, suspicious_at);
+/// The languages of the corpus; each must have both labels.
+fn languages_of(corpus: &Corpus) -> Result<Vec<Language>, LearnError> {
+    let mut languages = Vec::new();
+    for language in [Language::Python, Language::Shell] {
+        if corpus.of_language(language).next().is_none() {
+            continue;
         }
+        for (is_malicious, label) in [(true, "malicious"), (false, "benign")] {
+            let of_label = corpus.of_language(language).filter(|one| one.sample.is_malicious == is_malicious);
+            if of_label.map(|record| record.sample.cluster).collect::<HashSet<_>>().len() < 2 {
+                return Err(LearnError::TooFew { language, label });
+            }
+        }
+        languages.push(language);
     }
-    folds.into_iter().flatten().collect()
+    if languages.is_empty() { Err(LearnError::OneSided) } else { Ok(languages) }
 }
 
-fn fold_of(sample: &Sample, split: Split, options: &TrainOptions) -> u64 {
-    let key = match split {
-        Split::Cluster => sample.cluster,
-        Split::Source => sample.source,
+fn train(
+    Task { language, imitations, fold }: Task<'_>,
+    corpus: &Corpus,
+    unit: Unit,
+    indicators: &Indicators,
+    options: &TrainOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Scorer, LearnError> {
+    progress(Progress { stage: Stage::Fold(language), done: 0, total: 1 });
+    let is_held_out = |sample: &Sample| fold == Some(fold_of(sample, unit, options));
+    let samples = || corpus.of_language(language).map(|record| &record.sample);
+    let hidden: HashSet<_> =
+        samples().filter(|sample| is_held_out(sample)).map(|sample| sample.cluster).collect();
+    // What harmless texts of the other language carry teaches what is harmless in this one.
+    let carriers = corpus
+        .records
+        .iter()
+        .map(|record| &record.sample)
+        .filter(|sample| sample.language != language && !sample.is_malicious);
+    let is_known = |sample: &&Sample| !is_held_out(sample) && !hidden.contains(&sample.cluster);
+    let known = weigh(samples().chain(imitations).chain(carriers).filter(is_known));
+    fit(language, &known, indicators, options.strength, options.seed, progress)
+}
+
+/// Gives each fold the calibration and the thresholds that the other folds set.
+fn set_points(language: Language, judges: &mut [Judge], judged: &mut [Judged<'_>]) {
+    for (fold, judge) in judges.iter_mut().enumerate() {
+        let is_of_language = |one: &Judged<'_>| one.record.sample.language == language;
+        let others: Vec<_> = judged.iter().filter(|one| is_of_language(one) && one.judge != fold).collect();
+        let points = points_of(&others);
+        judge.set_points(language, points);
+        let own = judged.iter_mut().filter(|one| is_of_language(one) && one.judge == fold);
+        own.for_each(|one| one.apply(points));
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the number of folds is a usize")]
+fn fold_of(sample: &Sample, unit: Unit, options: &TrainOptions) -> usize {
+    let key = match unit {
+        Unit::Cluster => sample.cluster,
+        Unit::Source => sample.source,
     };
-    hash(&(key ^ options.seed.rotate_left(32)).to_le_bytes()) % options.folds
+    (hash(&(key ^ options.seed.rotate_left(32)).to_le_bytes()) % options.folds) as usize
 }

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::run::Role;
 use crate::scan::ScanArgs;
+use crate::train::{EvalArgs, TrainArgs};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -30,6 +31,7 @@ Examples:
   urva findings show 3fa9 --format json      the same as Security Command Center JSON
   urva scan image.tar                        judge the scripts in an image, an archive or a folder
   urva train corpus/ --output my.model       a model of your own
+  urva eval corpus/ --split source           what such a model does on sources that it has not met
   urva doctor                                what works on this host, and what does not
   urva config check                          whether the config file is right
 
@@ -89,8 +91,8 @@ pub(crate) enum Command {
     Scan(ScanArgs),
     /// Train a model on a corpus and measure it on texts that it has not seen
     Train(TrainArgs),
-    /// Measure on a corpus what `train` would make of it, without making it
-    Eval(EvalArgs),
+    /// Measure what `train` would make of a corpus, or a finished model, on texts that it has not seen
+    Eval(Box<EvalArgs>),
     /// Say what works on this host and what does not, and what to do; 2 where urva cannot run
     Doctor(DoctorArgs),
     /// Check and explain the config
@@ -194,71 +196,6 @@ pub(crate) struct ShowArgs {
     /// How to write it; json is Security Command Center JSON
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TrainArgs {
-    /// Folder that holds the corpus: files *.jsonl or *.jsonl.zst
-    #[arg(value_name = "FOLDER", required = true)]
-    pub(crate) corpora: Vec<PathBuf>,
-    /// File to write the model to
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-    /// Replace the file if it exists
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Name of the model: letters, digits, `-`, `.`, `_`
-    #[arg(long, default_value = "linear")]
-    pub(crate) name: String,
-    #[command(flatten)]
-    pub(crate) training: TrainingArgs,
-    /// How to write the figures
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EvalArgs {
-    /// Folder that holds the corpus: files *.jsonl or *.jsonl.zst
-    #[arg(value_name = "FOLDER", required = true)]
-    pub(crate) corpora: Vec<PathBuf>,
-    /// What is held out together
-    #[arg(long, value_enum, default_value_t = SplitName::Cluster)]
-    pub(crate) split: SplitName,
-    #[command(flatten)]
-    pub(crate) training: TrainingArgs,
-    /// How to write the figures
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-/// How a model is trained.
-#[derive(Debug, Args)]
-pub(crate) struct TrainingArgs {
-    /// Decides the split and the order of training: the same seed gives the same model
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Parts of the corpus that are held out in turn
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=100))]
-    pub(crate) folds: u64,
-}
-
-/// What is held out together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SplitName {
-    /// Clusters of near-duplicates
-    Cluster,
-    /// Whole repositories and feeds
-    Source,
-}
-
-impl From<SplitName> for learn::Split {
-    fn from(name: SplitName) -> Self {
-        match name {
-            SplitName::Cluster => Self::Cluster,
-            SplitName::Source => Self::Source,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

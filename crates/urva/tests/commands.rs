@@ -327,3 +327,47 @@ fn training_refuses_what_cannot_work_before_it_begins() {
     check(&urva(state.path(), &["eval", corpus]), 2, &[], &["urva: no corpus file"]);
     check(&urva(state.path(), &["train", corpus]), 2, &[], &["--output"]);
 }
+
+/// A corpus of harmless lines under both labels: what counts here is what the command says of them.
+fn small_corpus() -> String {
+    let mut lines = String::new();
+    for at in 0..12 {
+        for (label, text) in [("malicious", "reach_out"), ("benign", "stay_home")] {
+            let text = format!("{text}_{at}() {{ echo {label} {at}; }}");
+            let line = serde_json::json!({
+                "label": label, "lang": "bash", "text": text, "cluster": format!("{label}-{at}"), "id": format!("made:{at}"),
+            });
+            lines += &format!("{line}\n");
+        }
+    }
+    lines
+}
+
+#[test]
+fn a_method_is_measured_for_people_for_machines_and_for_a_card() {
+    let state = folder();
+    let path = |name: &str| state.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (corpus, card, model) = (path("made.jsonl"), path("card.md"), path("my.model"));
+    std::fs::write(&corpus, small_corpus()).expect("written");
+    let common = ["--alone", "--folds", "2"];
+    let run = |args: &[&str]| urva(state.path(), &[args, &common].concat());
+    let told = ["shell: 12 malicious clusters", "recall at 0.10 % false alarms", "Thresholds", "Calibration"];
+    check(&run(&["eval", &corpus, "--markdown", &card]), 0, &told, &[]);
+    assert!(std::fs::read_to_string(&card).expect("card").contains("| at most | recall | 95 % interval |"));
+    let output = run(&["eval", &corpus, "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["languages"][0]["malicious_clusters"], 12);
+    check(
+        &run(&["train", &corpus, "--output", &model]),
+        0,
+        &["no Python texts: that part is the built-in"],
+        &[],
+    );
+    check(&run(&["eval", &corpus, "--model", &model]), 0, &["Warning: the model may have been trained"], &[]);
+    let leak = ["the same text", "--leave-known-out"];
+    check(&run(&["eval", &corpus, "--test", &corpus]), 2, &[], &leak);
+    check(&run(&["eval", &corpus, "--split", "date"]), 2, &[], &["--since"]);
+    std::fs::write(&corpus, small_corpus() + "{\n").expect("written");
+    check(&run(&["eval", &corpus]), 2, &[], &["made.jsonl, line 25: EOF while parsing", "--skip-broken"]);
+    check(&run(&["eval", &corpus, "--skip-broken"]), 0, &["made.jsonl: 1 unreadable"], &[]);
+}

@@ -86,6 +86,19 @@ pub(super) const SECTIONS: [Section; 6] = [
                 "`urva` if that user exists, else 61470",
                 "The user as whom the detector runs. It needs no rights at all; root is refused.",
             ),
+            optional(
+                "malicious_threshold",
+                "score above 0, at most 1",
+                "the model's own, for each language",
+                "At and above this score a script is malicious and becomes a finding. `urva doctor` shows the model's own \
+                 and its measured rate of false alarms; `urva eval` measures others.",
+            ),
+            optional(
+                "suspicious_threshold",
+                "score above 0, at most 1",
+                "the model's own, but never above `malicious_threshold`",
+                "At and above this score a script that is not malicious is suspicious.",
+            ),
         ],
     },
     Section {

@@ -9,6 +9,7 @@ mod units;
 
 use crate::cli::{ConfigCommand, Globals};
 use cluster::RuntimeSettings;
+use detect::{Detector, ModelError};
 use evidence::Redaction;
 use evidence::scc::{Limits, Place};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use store::RetentionPolicy;
 
-pub(crate) use units::{Age, Size};
+pub(crate) use units::{Age, Score, Size};
 
 /// The file that is read where none is named, if it exists.
 pub(crate) const DEFAULT_PATH: &str = "/etc/urva/urva.toml";
@@ -59,6 +60,8 @@ pub(crate) struct CaptureConfig {
 pub(crate) struct DetectorConfig {
     pub(crate) model: Option<PathBuf>,
     pub(crate) user: Option<String>,
+    pub(crate) malicious_threshold: Option<Score>,
+    pub(crate) suspicious_threshold: Option<Score>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +136,15 @@ impl Default for RuntimesConfig {
     fn default() -> Self {
         let RuntimeSettings { cri_sockets, docker_sockets, state_folders, .. } = RuntimeSettings::default();
         Self { cri_sockets, docker_sockets, state_folders }
+    }
+}
+
+impl DetectorConfig {
+    /// Puts the thresholds that are set in the place of the model's own.
+    #[allow(clippy::cast_possible_truncation, reason = "scores are compared in f32")]
+    pub(crate) fn set_thresholds(&self, detector: &mut Detector) -> Result<(), ModelError> {
+        let score = |threshold: Option<Score>| threshold.map(|threshold| threshold.get() as f32);
+        detector.set_thresholds(score(self.malicious_threshold), score(self.suspicious_threshold))
     }
 }
 

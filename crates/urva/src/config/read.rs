@@ -1,7 +1,7 @@
 //! Reading the file, and saying in one sentence what is wrong in which line.
 
 use super::keys::{SECTIONS, nearest};
-use super::{Config, DEFAULT_PATH};
+use super::{Config, DEFAULT_PATH, DetectorConfig};
 use evidence::text::escape;
 use std::fs::File;
 use std::io::{self, Read};
@@ -110,6 +110,12 @@ impl Config {
                 "user",
                 "must be a user other than root: the detector reads hostile text",
             ));
+        }
+        let DetectorConfig { malicious_threshold, suspicious_threshold, .. } = &self.detector;
+        if let (Some(malicious), Some(suspicious)) = (malicious_threshold, suspicious_threshold)
+            && suspicious.get() > malicious.get()
+        {
+            return Some(("detector", "suspicious_threshold", "must not be above malicious_threshold"));
         }
         None
     }

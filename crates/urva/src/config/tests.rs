@@ -21,6 +21,7 @@ fn what_is_shown_reads_back_the_same() {
     config.place.node = Some("node-1".to_owned());
     config.detector.model = Some(PathBuf::from("/srv/a model"));
     config.findings.fold_window = Age::minutes(90);
+    config.detector = toml::from_str("malicious_threshold = 0.995\nsuspicious_threshold = 0.9").unwrap();
     for config in [config, Config::default()] {
         let text = toml::to_string(&config).unwrap();
         assert_eq!(Config::parse(FILE, &text).unwrap(), config, "{text}");
@@ -71,6 +72,19 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_one() {
 
 #[test]
 fn a_wrong_value_is_named_with_its_line_and_key() {
+    let score = "expected a score above 0 and at most 1, such as 0.99";
+    refused(
+        "[detector]\nmalicious_threshold = 1.5",
+        &format!("line 2: detector.malicious_threshold: invalid value: floating point `1.5`, {score}"),
+    );
+    refused(
+        "[detector]\nsuspicious_threshold = nan",
+        &format!("line 2: detector.suspicious_threshold: invalid value: floating point `NaN`, {score}"),
+    );
+    refused(
+        "[detector]\nmalicious_threshold = 0.5\nsuspicious_threshold = 0.6",
+        "line 3: detector.suspicious_threshold: must not be above malicious_threshold",
+    );
     refused(
         "[capture]\nhost_processes = 'no'",
         "line 2: capture.host_processes: invalid type: string \"no\", expected a boolean",

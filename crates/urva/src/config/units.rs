@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `10m`, `1 MiB`.
+//! Durations, sizes and scores as people write them: `10m`, `1 MiB`, `0.99`.
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -12,6 +12,13 @@ pub(crate) struct Age(u64);
 /// A number of bytes: `4096`, `64 KiB`, `1 MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(u64);
+
+/// A score of the model: above 0, at most 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Score(f64);
+
+/// A score is never NaN.
+impl Eq for Score {}
 
 const AGE_UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
@@ -56,6 +63,12 @@ impl Size {
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
         parse(text, &SIZE_UNITS, true).filter(|bytes| *bytes <= MAX_SIZE).map(Self)
+    }
+}
+
+impl Score {
+    pub(crate) const fn get(self) -> f64 {
+        self.0
     }
 }
 
@@ -137,6 +150,29 @@ impl<'de> Deserialize<'de> for Size {
             }
         }
         deserializer.deserialize_any(SizeVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Score {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScoreVisitor;
+        impl Visitor<'_> for ScoreVisitor {
+            type Value = Score;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a score above 0 and at most 1, such as 0.99")
+            }
+            fn visit_f64<E: de::Error>(self, score: f64) -> Result<Score, E> {
+                let score_in_range = Some(score).filter(|score| *score > 0.0 && *score <= 1.0);
+                score_in_range.map(Score).ok_or_else(|| E::invalid_value(de::Unexpected::Float(score), &self))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Score, E> {
+                match number {
+                    1 => Ok(Score(1.0)),
+                    _ => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(ScoreVisitor)
     }
 }
 

@@ -7,8 +7,8 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::run::detector_ids;
 use cluster::{Runtimes, SourceReport};
 use detect::Detector;
-use evidence::Timestamp;
 use evidence::text::escape;
+use evidence::{Language, Timestamp};
 use rustix::thread::CapabilitySet;
 use rustix::time::{ClockId, clock_gettime};
 use sensor::host::{ClockDiscipline, ProgramTypeReport};
@@ -161,7 +161,7 @@ async fn runtimes(config: &Config) -> Vec<SourceReport> {
 
 fn model(config: &Config) -> Result<String, String> {
     let Some(path) = &config.detector.model else {
-        return Ok(format!("{}, built in", Detector::built_in().model_id()));
+        return in_words(Detector::built_in(), "built in", config);
     };
     let shown = shown(path);
     let unreadable = |error: std::io::Error| format!("{shown} cannot be read: {error}");
@@ -172,5 +172,26 @@ fn model(config: &Config) -> Result<String, String> {
     }
     let bytes = fs::read(path).map_err(unreadable)?;
     let detector = Detector::from_bytes(&bytes).map_err(|error| format!("{shown}: {error}"))?;
-    Ok(format!("{}, from {shown}", detector.model_id()))
+    in_words(detector, &format!("from {shown}"), config)
+}
+
+/// The model's id, and at which scores it speaks, with the rates of false alarms that those were measured at.
+fn in_words(mut detector: Detector, origin: &str, config: &Config) -> Result<String, String> {
+    let set = &config.detector;
+    set.set_thresholds(&mut detector).map_err(|error| error.to_string())?;
+    let mut words = format!("{}, {origin}", detector.model_id());
+    for language in [Language::Python, Language::Shell] {
+        let one = detector.model().scorer(language).parameters();
+        let point = |name: &str, at: f32, rate: f32, is_set: bool| match is_set {
+            true => format!("{name} from {at:.4}, as configured"),
+            false => format!("{name} from {at:.4}, {:.2} % false alarms", rate * 100.0),
+        };
+        let is_moved = set.suspicious_threshold.is_some() || one.suspicious_at == one.malicious_at;
+        words += &format!(
+            "; {language}: {}; {}",
+            point("malicious", one.malicious_at, one.malicious_rate, set.malicious_threshold.is_some()),
+            point("suspicious", one.suspicious_at, one.suspicious_rate, is_moved)
+        );
+    }
+    Ok(words)
 }

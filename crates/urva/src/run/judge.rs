@@ -24,7 +24,7 @@ pub(super) struct Judge {
 impl Judge {
     /// With the model that the config names, or the one that is built in.
     pub(super) fn load(config: &Config) -> anyhow::Result<Self> {
-        let detector = match &config.detector.model {
+        let mut detector = match &config.detector.model {
             None => Detector::built_in(),
             Some(path) => {
                 let bytes = read_model(path).with_context(|| {
@@ -33,6 +33,7 @@ impl Judge {
                 Detector::from_bytes(&bytes).with_context(|| format!("the model {}", path.display()))?
             }
         };
+        config.detector.set_thresholds(&mut detector).context("the keys in [detector] of the config")?;
         Ok(Self { detector, known: HashMap::new() })
     }
 

@@ -1,21 +1,28 @@
 //! `urva train` and `urva eval`: makes and measures a model on a corpus, with a progress bar on a terminal.
 
-use crate::cli::{EvalArgs, Format, TrainArgs, TrainingArgs};
+mod args;
+
+pub(crate) use args::{EvalArgs, TrainArgs};
+
+use crate::cli::Format;
 use crate::output;
 use anyhow::{Context, Result, bail};
+use args::SplitName;
 use indicatif::{ProgressBar, ProgressStyle};
-use learn::{EvalOptions, Progress, Stage, TrainOptions};
+use learn::{Data, EvalOptions, Measure, Progress};
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
+
+/// Bytes of a model file that are read; a larger one is something else.
+const LARGEST_MODEL: u64 = 256 << 20;
 
 /// Carries out `urva train`.
 pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
     // An hour of work must not end at a file that cannot be written.
     let mut file = create(&args.output, args.force)?;
-    let mut options = options(&args.training);
-    options.corpora.clone_from(&args.corpora);
+    let mut options = args.training.options(&args.data);
     options.name.clone_from(&args.name);
     let bar = Bar::new();
     let trained = learn::train(&options, &mut |progress| bar.show(progress));
@@ -47,11 +54,27 @@ pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
 
 /// Carries out `urva eval`.
 pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
-    let options = EvalOptions { split: args.split.into(), training: options(&args.training) };
+    let options = EvalOptions {
+        training: args.training.options(&args.data),
+        by: measure(args)?,
+        disguised_clusters: if args.robustness { args.sample } else { 0 },
+    };
+    // Minutes of work must not end at a file that cannot be written.
+    let page = args.markdown.as_ref().map(|path| {
+        // Emptied only once there is something to write.
+        let file = File::options().write(true).create(true).truncate(false).open(path);
+        file.with_context(|| format!("the tables cannot be written to {}", path.display()))
+    });
+    let mut page = page.transpose()?;
     let bar = Bar::new();
-    let report = learn::evaluate(&args.corpora, &options, &mut |progress| bar.show(progress));
+    let report = learn::evaluate(&options, &mut |progress| bar.show(progress));
     bar.clear();
     let report = report?;
+    if let Some(page) = &mut page {
+        page.set_len(0)
+            .and_then(|()| page.write_all(report.markdown().as_bytes()))
+            .context("the tables cannot be written")?;
+    }
     match args.format {
         Format::Json => output::write_json(&mut std::io::stdout().lock(), &report)?,
         Format::Text => write!(std::io::stdout().lock(), "{report}")?,
@@ -59,8 +82,25 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(args: &TrainingArgs) -> TrainOptions {
-    TrainOptions { seed: args.seed, folds: args.folds, ..TrainOptions::default() }
+fn measure(args: &EvalArgs) -> Result<Measure> {
+    if let Some(path) = &args.model {
+        let unreadable = || format!("the model {} cannot be read", path.display());
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(LARGEST_MODEL).read_to_end(&mut bytes))
+            .with_context(unreadable)?;
+        return Ok(Measure::Model(bytes));
+    }
+    if !args.test.is_empty() {
+        let corpora = args.test.clone();
+        let data = Data { corpora, skip_broken: args.data.skip_broken, ..Data::default() };
+        return Ok(Measure::Test { data, leave_known_out: args.leave_known_out });
+    }
+    Ok(match (args.split, &args.since) {
+        (SplitName::Date, Some(since)) => Measure::Since(since.clone()),
+        (SplitName::Source, _) => Measure::Sources,
+        (SplitName::Cluster | SplitName::Date, _) => Measure::Clusters,
+    })
 }
 
 /// The file that the model is written to before it takes its name.
@@ -96,7 +136,7 @@ struct Bar {
 impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::new(0);
-        if let Ok(style) = ProgressStyle::with_template("{msg:<34} [{bar:30}] {percent:>3} %  {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template("{msg:<36} [{bar:30}] {percent:>3} %  {elapsed}") {
             bar.set_style(style.progress_chars("=> "));
         }
         Self { bar }
@@ -105,21 +145,10 @@ impl Bar {
     fn show(&self, progress: Progress) {
         self.bar.set_length(progress.total);
         self.bar.set_position(progress.done);
-        self.bar.set_message(words(progress.stage));
+        self.bar.set_message(progress.stage.to_string());
     }
 
     fn clear(&self) {
         self.bar.finish_and_clear();
-    }
-}
-
-fn words(stage: Stage) -> String {
-    match stage {
-        Stage::Reading => "reading the corpus".to_owned(),
-        Stage::Fold(language) => format!("{language}: next part"),
-        Stage::Features(language) => format!("{language}: features of whole texts"),
-        Stage::Windows(language) => format!("{language}: features of windows"),
-        Stage::Solving(language) => format!("{language}: solving for the weights"),
-        Stage::Judging(language) => format!("{language}: judging held-out texts"),
     }
 }
