@@ -73,7 +73,8 @@ fn reasons_say_what_an_analyst_would_say() {
         let given: Vec<_> = verdict.reasons.iter().map(|reason| reason.indicator.as_str()).collect();
         assert!(given.contains(&words), "{name}: {given:?} lacks {words:?}");
         assert!(given.len() <= 8, "{name}: {given:?}");
-        assert!(verdict.reasons.is_sorted_by(|a, b| a.weight >= b.weight), "{name}");
+        let of_text = verdict.reasons.iter().filter(|reason| reason.layer.is_none());
+        assert!(of_text.is_sorted_by(|a, b| a.weight >= b.weight), "{name}");
     }
 }
 
@@ -82,6 +83,49 @@ fn a_reason_names_its_line() {
     let verdict = judge(Language::Python, &find("malicious.python.reverse-shell").text);
     let dup = verdict.reasons.iter().find(|reason| reason.indicator.contains("standard streams")).unwrap();
     assert_eq!((dup.line, dup.excerpt.as_str()), (Some(12), "os.dup2(conn.fileno(), stream)"));
+}
+
+/// Each attack among everyday lines: does the first reason point at it?
+#[test]
+fn the_first_reason_points_at_the_payload() {
+    let detector = Detector::built_in();
+    let (mut judged, mut pointed, mut missed) = (0, 0, Vec::new());
+    let cases = cases();
+    for attack in cases.iter().filter(|case| case.label == Label::Malicious) {
+        let everyday = |case: &&Case| case.label == Label::Benign && case.language == attack.language;
+        for host in cases.iter().filter(everyday) {
+            let lines: Vec<_> = host.text.split_inclusive(|&byte| byte == b'\n').collect();
+            let (before, behind) = lines.split_at(if host.name.contains("inline") { lines.len() } else { 0 });
+            let before = [before.concat(), b"\n".to_vec()].concat();
+            let text = [&before[..], &attack.text[..], b"\n", &behind.concat()[..]].concat();
+            let verdict = detector.judge(attack.language, (&text, b""));
+            let Some(first) = verdict.reasons.first() else { continue };
+            judged += 1;
+            // A layer's reason counts where the layer was found.
+            let line = match first.layer {
+                None => first.line,
+                Some(mut at) => loop {
+                    let layer = &verdict.layers[at as usize];
+                    match layer.parent {
+                        Some(parent) => at = parent,
+                        None => {
+                            break layer.origin.split([' ', ':', '-']).nth(1).and_then(|at| at.parse().ok());
+                        }
+                    }
+                },
+            };
+            let count = |bytes: &[u8]| u32::try_from(bytes.split(|&byte| byte == b'\n').count()).unwrap();
+            let (start, end) = (count(&before), count(&before) + count(&attack.text) - 1);
+            if line.is_some_and(|line| (start..=end).contains(&line)) {
+                pointed += 1;
+            } else {
+                missed.push(format!("{} in {}: {line:?} not in {start}..={end}", attack.name, host.name));
+            }
+        }
+    }
+    println!("{pointed} of {judged}");
+    assert!(judged >= 200, "{judged}");
+    assert!(pointed * 100 >= judged * 90, "{pointed} of {judged}: {missed:#?}");
 }
 
 #[test]

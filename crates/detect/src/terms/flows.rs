@@ -4,8 +4,8 @@
 //! that executes, runs, sends or stores it is a sink. No branch, no object and no second pass: it is a
 //! reader's glance, not a proof.
 
-use super::{hash, join};
-use std::collections::HashMap;
+use super::{HashedMap, hash, join};
+use aho_corasick::AhoCorasick;
 use std::sync::LazyLock;
 
 /// What a value holds, one bit each.
@@ -311,8 +311,8 @@ pub(super) struct Role {
     pub(super) sinks: Sinks,
 }
 
-static ROLES: LazyLock<HashMap<u64, Role>> = LazyLock::new(|| {
-    let mut roles: HashMap<u64, Role> = HashMap::new();
+static ROLES: LazyLock<HashedMap<Role>> = LazyLock::new(|| {
+    let mut roles = HashedMap::<Role>::default();
     for &(sources, sinks, names) in NAMES {
         for name in names {
             let key = match name.strip_prefix('.') {
@@ -336,11 +336,14 @@ pub(super) fn role(hash: u64) -> Option<Role> {
     ROLES.get(&hash).copied()
 }
 
+static SECRET_MARKS: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(SECRETS).ok());
+
 /// What a string tells of the value it opens or sends.
 pub(super) fn sources_of_text(text: &[u8]) -> Sources {
     let head = text.get(..text.len().min(160)).unwrap_or_default();
-    let holds = |mark: &&&[u8]| head.windows(mark.len()).any(|part| part.eq_ignore_ascii_case(mark));
-    if head.len() >= 4 && SECRETS.iter().find(holds).is_some() { SECRET } else { 0 }
+    let names_secret = head.len() >= 4 && SECRET_MARKS.as_ref().is_some_and(|marks| marks.is_match(head));
+    if names_secret { SECRET } else { 0 }
 }
 
 /// The flows of sources that reach sinks.

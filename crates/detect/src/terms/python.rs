@@ -1,8 +1,7 @@
 //! Python in terms: names resolved to what they import, names of the script's own folded, strings in words.
 
 use super::flows::{self, Flow, Sinks, Sources};
-use super::{Collector, Terms, hash, join, without, words};
-use std::collections::HashMap;
+use super::{Collector, HashedMap, Terms, hash, join, without, words};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -42,7 +41,7 @@ const SIGN: u8 = b'+';
 
 pub(super) fn read(text: &[u8]) -> Terms<'_> {
     let (tokens, comments) = lex(text);
-    let reader = Reader { text, tokens: &tokens, bound: HashMap::default() }.bind();
+    let reader = Reader { text, tokens: &tokens, bound: HashedMap::default() }.bind();
     let (terms, flows) = reader.terms();
     Terms { terms, flows, code: without(text, &comments) }
 }
@@ -150,7 +149,7 @@ fn ends_statement(text: &[u8], at: usize) -> bool {
 struct Reader<'t> {
     text: &'t [u8],
     tokens: &'t [Token],
-    bound: HashMap<u64, Bound>,
+    bound: HashedMap<Bound>,
 }
 
 impl Reader<'_> {
@@ -498,7 +497,7 @@ impl Reader<'_> {
 /// What names hold, from statement to statement.
 #[derive(Debug, Default)]
 struct Values {
-    held: HashMap<u64, Sources>,
+    held: HashedMap<Sources>,
     flows: Vec<(u32, Flow)>,
     /// Names of the statement, up to the last equals sign outside brackets: its targets.
     names: Vec<u64>,
@@ -565,7 +564,8 @@ impl Values {
         }
         self.names.clear();
         self.sinks.clear();
-        (self.targets, self.sources, self.is_return, self.is_definition) = (0, 0, false, false);
+        (self.targets, self.sources) = (0, 0);
+        (self.is_return, self.is_definition) = (false, false);
     }
 }
 

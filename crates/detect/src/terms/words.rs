@@ -41,10 +41,12 @@ pub(super) fn add(text: &[u8], start: usize, out: &mut Collector) {
     }
 }
 
+/// The kind of the own machine's addresses.
+const LOOPBACK: &[u8] = b"(loopback)";
+
 /// What kind of place an IPv4 address or the name of this machine stands for, and its length: a health check asks
 /// the own machine, an attack another.
 pub(super) fn address(rest: &[u8]) -> Option<(&'static [u8], usize)> {
-    const LOOPBACK: &[u8] = b"(loopback)";
     if rest.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"localhost")) {
         return Some((LOOPBACK, 9));
     }
