@@ -50,6 +50,11 @@ pub(crate) fn read(language: Language, text: &[u8]) -> Terms<'_> {
     }
 }
 
+/// Python with blanks in place of its comments.
+pub(crate) fn python_without_comments(text: &[u8]) -> Cow<'_, [u8]> {
+    without(text, &python::comments(text))
+}
+
 /// Blanks stretches of a text, which keeps its lines.
 fn without<'t>(text: &'t [u8], stretches: &[(u32, u32)]) -> Cow<'t, [u8]> {
     if stretches.is_empty() {

@@ -46,6 +46,13 @@ pub(super) fn read(text: &[u8]) -> Terms<'_> {
     Terms { terms, flows, code: without(text, &comments) }
 }
 
+/// Where the comments of a text stand.
+pub(super) fn comments(text: &[u8]) -> Vec<(u32, u32)> {
+    let (_, mut silent) = lex(text);
+    silent.retain(|(start, _)| text.get(*start as usize) == Some(&b'#'));
+    silent
+}
+
 /// Splits into tokens; also the stretches that say nothing to the interpreter.
 fn lex(text: &[u8]) -> (Vec<Token>, Vec<(u32, u32)>) {
     let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 4);
