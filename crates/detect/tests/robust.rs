@@ -105,7 +105,8 @@ proptest! {
 /// minutes, so a test that ends is one that passes.
 #[test]
 fn a_long_run_of_comments_is_read_once() {
-    let text = [&b"import os\nos.system('cat /etc/hostname')\n"[..], &b"# says nothing\n".repeat(200_000)].concat();
+    let text =
+        [&b"import os\nos.system('cat /etc/hostname')\n"[..], &b"# says nothing\n".repeat(200_000)].concat();
     let verdict = DETECTOR.judge(Language::Python, (&text, b""));
     assert_eq!(verdict.layers.len(), 1, "{:?}", verdict.layers);
 }
