@@ -110,3 +110,18 @@ fn a_long_run_of_comments_is_read_once() {
     let verdict = DETECTOR.judge(Language::Python, (&text, b""));
     assert_eq!(verdict.layers.len(), 1, "{:?}", verdict.layers);
 }
+
+#[test]
+fn a_long_run_of_continuation_lines_is_read_once() {
+    let text = [&b"exec('import os; os.getcwd()')"[..], &b"\\\n".repeat(400_000)].concat();
+    assert_eq!(DETECTOR.judge(Language::Python, (&text, b"")).layers.len(), 1);
+}
+
+/// The grammar's scanner aborts the process where its stack of indentations fits into no 1,024 bytes.
+#[test]
+fn indentation_without_end_ends_nothing() {
+    let steps: Vec<u8> = (0..1400)
+        .flat_map(|at| [&b" ".repeat(at)[..], b"if os.system('cat /etc/hostname'):\n"].concat())
+        .collect();
+    DETECTOR.judge(Language::Python, (&steps, b""));
+}

@@ -16,7 +16,6 @@ pub(crate) use flows::Flow;
 use evidence::Language;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// A term and where it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +51,9 @@ pub(crate) fn read(language: Language, text: &[u8]) -> Terms<'_> {
 
 /// Python with blanks in place of its comments.
 pub(crate) fn python_without_comments(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'#', text).is_none() {
+        return Cow::Borrowed(text);
+    }
     without(text, &python::comments(text))
 }
 
@@ -83,27 +85,9 @@ fn hash(tag: u8, word: &[u8]) -> u64 {
     mix(hash)
 }
 
-/// A map whose keys are hashes already.
-type HashedMap<V> = HashMap<u64, V, BuildHasherDefault<Unchanged>>;
-
-/// Takes a key that is a hash as it is. An attacker who makes names collide gains a slower reading of one text, bounded
-/// by its size; the seeded hash of the standard library would cost every text more.
-#[derive(Debug, Default, Clone, Copy)]
-struct Unchanged(u64);
-
-impl Hasher for Unchanged {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.0 = self.0.rotate_left(8) ^ u64::from(byte));
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
-}
+/// A map from hashes of names. Who knows how names are hashed could choose some that collide in a map, so this one mixes
+/// a seed of the process in; what stands in it is looked up and never walked, so that the seed shows nowhere.
+type HashedMap<V> = HashMap<u64, V, foldhash::fast::RandomState>;
 
 /// Hash of two hashes in this order.
 pub(crate) fn join(first: u64, second: u64) -> u64 {

@@ -10,6 +10,7 @@ mod method;
 mod operate;
 mod random;
 mod sink;
+mod source;
 mod value;
 
 pub(in crate::unpack) use literal::unescape;
@@ -88,8 +89,11 @@ impl Evaluator<'_> {
 
     fn parse(&mut self, text: &[u8], first_line: u32) -> Vec<Statement> {
         let grammar = tree_sitter_python::LANGUAGE.into();
-        // The grammar's scanner looks from each comment past all that follow, which makes a run of them quadratic.
-        let text = &*crate::terms::python_without_comments(text);
+        let Some(text) = source::bearable(text) else {
+            self.session.facts.is_incomplete = true;
+            return Vec::new();
+        };
+        let text = &*text;
         let Some(tree) = tree::parse(self.session, &grammar, text) else { return Vec::new() };
         let mut lowering = Lowering { text, first_line, layer: self.layer_number(), depth: 0 };
         lowering.statements(tree.root_node())

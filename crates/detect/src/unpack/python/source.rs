@@ -1,0 +1,122 @@
+//! Python as its grammar can bear it. The grammar's scanner is C code that takes three things badly, and the parser's
+//! count of operations sees none of them.
+//!
+//! Owns: what is blanked or refused before parsing. Refuses: syntax.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// Most widths of indentation. CPython refuses more than 100 levels. The scanner keeps them in 1,024 bytes at two each,
+/// writes past the end and aborts the process where they do not fit.
+const MOST_INDENTS: usize = 200;
+
+/// Shortest run of empty continuation lines that is shortened to one. The scanner looks from each of them past all that
+/// follow, so a run takes quadratic time.
+const LONG_RUN: usize = 8;
+
+/// The text without comments, which the scanner looks past from each of them too, and without long runs of empty
+/// continuation lines, behind which lines are counted too low. Length stays. None where it is indented in too many ways.
+pub(super) fn bearable(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if indents(text) > MOST_INDENTS {
+        return None;
+    }
+    let mut text = crate::terms::python_without_comments(text);
+    for (start, end) in long_runs(&text) {
+        if let Some(run) = text.to_mut().get_mut(start..end) {
+            run.fill(b' ');
+        }
+    }
+    Some(text)
+}
+
+/// How many widths of indentation there are, counted as the scanner counts them. Its stack only ever grows upwards, so it
+/// holds no more.
+fn indents(text: &[u8]) -> usize {
+    let mut widths = HashSet::new();
+    let mut width = 0_u16;
+    let mut is_indentation = true;
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let continuation = continuation(text, at);
+        match byte {
+            b'\n' => (width, is_indentation) = (0, true),
+            b' ' => width = width.wrapping_add(1),
+            b'\t' => width = width.wrapping_add(8),
+            b'\r' | 0x0c => width = 0,
+            b'\\' if continuation > 0 => {}
+            _ => {
+                if is_indentation {
+                    widths.insert(width);
+                }
+                is_indentation = false;
+            }
+        }
+        at += continuation.max(1);
+    }
+    widths.len()
+}
+
+/// Runs of empty continuation lines, without the last line of each.
+fn long_runs(text: &[u8]) -> Vec<(usize, usize)> {
+    let mut runs = Vec::new();
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', text.get(at..).unwrap_or_default()) {
+        let start = at + found;
+        let (mut end, mut last, mut count) = (start, start, 0);
+        loop {
+            let length = continuation(text, end);
+            if length == 0 {
+                break;
+            }
+            last = end;
+            count += 1;
+            end += length;
+            let rest = text.get(end..).unwrap_or_default();
+            end += rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | 0x0c)).count();
+        }
+        if count >= LONG_RUN {
+            runs.push((start, last));
+        }
+        at = end.max(start + 1);
+    }
+    runs
+}
+
+/// Length of a backslash with the line end behind it; 0 where there is none.
+fn continuation(text: &[u8], at: usize) -> usize {
+    match text.get(at..).unwrap_or_default() {
+        [b'\\', b'\n', ..] => 2,
+        [b'\\', b'\r', b'\n', ..] => 3,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widths_are_counted_once_and_continuations_go_on() {
+        assert_eq!(indents(b"a\n  b\n  c\n\td\n"), 3);
+        assert_eq!(indents(b"a\n \\\n b\n"), 2);
+        assert_eq!(indents(b""), 0);
+    }
+
+    #[test]
+    fn only_long_runs_of_continuations_are_shortened() {
+        let check = |text: &[u8], expected: &[u8]| assert_eq!(bearable(text).unwrap(), expected);
+        check(b"x = 1 + \\\n  \\\n  2", b"x = 1 + \\\n  \\\n  2");
+        let long = [&b"x = "[..], &b"\\\n".repeat(LONG_RUN), b"1"].concat();
+        let short = [&b"x = "[..], &b" ".repeat(2 * LONG_RUN - 2), b"\\\n1"].concat();
+        check(&long, &short);
+    }
+
+    #[test]
+    fn too_many_widths_are_refused() {
+        let steps = |count: usize| {
+            (0..count).flat_map(|at| [&b" ".repeat(at)[..], b"if x:\n"].concat()).collect::<Vec<_>>()
+        };
+        assert!(bearable(&steps(MOST_INDENTS)).is_some());
+        assert!(bearable(&steps(MOST_INDENTS + 1)).is_none());
+    }
+}
