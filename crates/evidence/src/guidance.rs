@@ -7,7 +7,7 @@ use crate::scc::Place;
 use crate::text::escape;
 use crate::{
     Capture, Container, Content, Drift, Finding, Language, Metadata, Reason, Runtime, Script, ScriptKind,
-    Tactic, Technique,
+    Tactic, Technique, Verdict,
 };
 use std::collections::BTreeSet;
 use std::fmt;
@@ -165,16 +165,17 @@ fn why(finding: &Finding) -> String {
         verdict.score,
         verdict.threshold
     );
-    let reasons: Vec<String> = verdict.reasons.iter().take(REASONS_NAMED).map(named_reason).collect();
+    let reasons: Vec<String> =
+        verdict.reasons.iter().take(REASONS_NAMED).map(|reason| named_reason(verdict, reason)).collect();
     if !reasons.is_empty() {
         text += &format!(", since it {}", reasons.join("; "));
     }
     text + "."
 }
 
-fn named_reason(reason: &Reason) -> String {
-    match reason.line {
-        Some(line) => format!("{} (line {line})", cut(&reason.indicator)),
+fn named_reason(verdict: &Verdict, reason: &Reason) -> String {
+    match verdict.place(reason) {
+        Some(place) => format!("{} ({})", cut(&reason.indicator), cut(&place)),
         None => cut(&reason.indicator),
     }
 }

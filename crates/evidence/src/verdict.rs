@@ -116,6 +116,33 @@ pub enum Tactic {
     Impact,
 }
 
+impl Verdict {
+    /// Where a reason stands, in words and not escaped: `line 12`, `lines 3-5`, `line 2 in a layer (line 7: base64, executed)`.
+    /// Absent where it concerns the judged text as a whole.
+    pub fn place(&self, reason: &Reason) -> Option<String> {
+        let lines = match (reason.line, reason.end_line) {
+            (Some(line), Some(end)) if end > line => Some(format!("lines {line}-{end}")),
+            (Some(line), _) => Some(format!("line {line}")),
+            (None, _) => None,
+        };
+        let Some(layer) = self.layer_of(reason) else { return lines };
+        let lines = lines.map(|lines| lines + " ").unwrap_or_default();
+        Some(format!("{lines}in a layer ({})", layer.origin))
+    }
+
+    /// The layer that a reason's line counts in.
+    pub fn layer_of(&self, reason: &Reason) -> Option<&Layer> {
+        self.layers.get(usize::try_from(reason.layer?).ok()?)
+    }
+}
+
+impl Reason {
+    /// Its line in the judged text itself; absent where it counts in a layer.
+    pub fn own_line(&self) -> Option<u32> {
+        self.line.filter(|_| self.layer.is_none())
+    }
+}
+
 impl Technique {
     /// MITRE's id, `T1105`.
     pub fn id(self) -> &'static str {

@@ -2,6 +2,9 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot be set up must fail")]
 
+mod common;
+
+use common::text;
 use evidence::{
     Capture, Container, Content, Drift, Executable, Family, Finding, Interpreter, Label, Language, Metadata,
     Namespaces, Pod, Process, Reason, Redaction, Runtime, Script, ScriptKind, Technique, Timestamp, Verdict,
@@ -27,20 +30,10 @@ fn urva(state: &Path, args: &[&str]) -> Output {
 
 #[track_caller]
 fn check(output: &Output, code: i32, out: &[&str], error: &[&str]) {
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "stdout: {stdout}\nstderr: {stderr}");
-    for (shown, expected) in [(&stdout, out), (&stderr, error)] {
-        for part in expected {
-            assert!(shown.contains(part), "{part:?} is not in: {shown}");
-        }
-    }
+    common::check(output, code, out, error);
     if error.is_empty() {
-        assert_eq!(stderr, "");
+        assert_eq!(text(&output.stderr), "");
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
 fn folder() -> tempfile::TempDir {

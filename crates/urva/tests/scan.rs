@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, reason = "a test that cannot be set up must fail")]
 
+mod common;
+
+use common::{check, text};
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
@@ -53,21 +56,6 @@ fn scan_of(folder: &Path, args: &[&str], input: &[u8]) -> Output {
     // Whoever does not read standard input has closed it.
     let _ = feeder.join().expect("the feeder ends");
     output
-}
-
-#[track_caller]
-fn check(output: &Output, code: i32, out: &[&str], error: &[&str]) {
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "stdout: {stdout}\nstderr: {stderr}");
-    for (shown, expected) in [(&stdout, out), (&stderr, error)] {
-        for part in expected {
-            assert!(shown.contains(part), "{part:?} is not in: {shown}");
-        }
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
 /// The lines of a JSONL output.

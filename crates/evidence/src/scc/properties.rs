@@ -2,7 +2,7 @@
 //! the protocol has no field for. Keys are letters, digits and `_`, as SCC wants them.
 
 use super::{Place, SHORT_TEXT_LIMIT, prefix, short};
-use crate::{Capture, Content, Drift, Finding, Metadata, Reason, Technique};
+use crate::{Capture, Content, Drift, Finding, Metadata, Reason, Technique, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -130,11 +130,12 @@ fn add_verdict(properties: &mut Properties, finding: &Finding) {
     set(properties, "Model_Id", json!(prefix(&verdict.model, SHORT_TEXT_LIMIT)));
     set(properties, "Score", decimal(verdict.score));
     set(properties, "Threshold", decimal(verdict.threshold));
-    let reasons: Vec<Value> = verdict.reasons.iter().take(REASONS_LIMIT).map(reason).collect();
+    let reasons: Vec<Value> =
+        verdict.reasons.iter().take(REASONS_LIMIT).map(|one| reason(verdict, one)).collect();
     set(properties, "Reasons", json!(reasons));
 }
 
-fn reason(reason: &Reason) -> Value {
+fn reason(verdict: &Verdict, reason: &Reason) -> Value {
     let mut value = json!({
         "indicator": prefix(&reason.indicator, EXCERPT_LIMIT),
         "excerpt": prefix(&reason.excerpt, EXCERPT_LIMIT),
@@ -142,6 +143,10 @@ fn reason(reason: &Reason) -> Value {
     });
     if let Some(line) = reason.line {
         value["line"] = json!(line);
+    }
+    // The line counts in the layer then.
+    if let Some(layer) = verdict.layer_of(reason) {
+        value["layer"] = json!(prefix(&layer.origin, EXCERPT_LIMIT));
     }
     if let Some(technique) = reason.technique {
         value["technique"] = json!(technique.id());

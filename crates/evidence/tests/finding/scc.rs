@@ -93,6 +93,26 @@ fn contents_end_between_two_characters() {
 }
 
 #[test]
+fn a_reason_in_a_layer_names_it() {
+    let mut finding = python_file();
+    finding.verdict.layers = vec![evidence::Layer {
+        origin: "line 3: base64, executed".to_owned(),
+        parent: None,
+        language: evidence::Language::Shell,
+        sha256: Sha256::of(b"id"),
+        size: 2,
+        score: 0.99,
+    }];
+    finding.verdict.reasons[0].layer = Some(0);
+    let properties = write(&finding).finding.source_properties;
+    assert_eq!(properties["Reasons"][0]["line"], 3);
+    assert_eq!(properties["Reasons"][0]["layer"], "line 3: base64, executed");
+    assert_eq!(properties["Reasons"][1]["layer"], serde_json::Value::Null);
+    let description = evidence::guidance::description(&finding, &place());
+    assert!(description.contains("line 3 in a layer (line 3: base64, executed)"), "{description}");
+}
+
+#[test]
 fn long_lists_are_bounded_and_say_so() {
     let mut finding = python_file();
     finding.capture.process.args = vec![Untrusted(vec![0xff; 100_000]), "second".into()];

@@ -14,7 +14,7 @@ use evidence::scc::Place;
 use evidence::text::escape;
 use evidence::{
     Capture, Container, Execution, Finding, Metadata, Process, Reason, Script, ScriptKind, Technique,
-    Timestamp, Untrusted, guidance,
+    Timestamp, Untrusted, Verdict, guidance,
 };
 use sheet::{BOLD, RED, Sheet, paint};
 use std::collections::BTreeSet;
@@ -163,15 +163,15 @@ fn why(sheet: &mut Sheet, finding: &Finding) {
     sheet.field("score", &format!("{:.3}, malicious from {:.3} on", verdict.score, verdict.threshold));
     sheet.field("model", &format!("{}, read as {}", shown_text(&verdict.model), verdict.language));
     for reason in verdict.reasons.iter().take(LIST_LIMIT) {
-        sheet.item(&reason_line(reason));
+        sheet.item(&reason_line(verdict, reason));
     }
     source::excerpt(sheet, &finding.capture.script.content, &verdict.reasons);
 }
 
-fn reason_line(reason: &Reason) -> String {
+fn reason_line(verdict: &Verdict, reason: &Reason) -> String {
     let mut text = format!("{:+.2}  {}", reason.weight, shown_text(&reason.indicator));
-    match reason.line {
-        Some(line) => text += &format!(", line {line}"),
+    match verdict.place(reason) {
+        Some(place) => text += &format!(", {}", shown_text(&place)),
         None if !reason.excerpt.is_empty() => text += &format!(": {}", shown_text(&reason.excerpt)),
         None => {}
     }

@@ -23,11 +23,8 @@ pub(super) fn excerpt(sheet: &mut Sheet, content: &Content, reasons: &[Reason]) 
     if head.is_empty() {
         return;
     }
-    let marked: BTreeSet<usize> = reasons
-        .iter()
-        .filter_map(|reason| reason.line)
-        .filter_map(|line| usize::try_from(line).ok())
-        .collect();
+    let marked: BTreeSet<usize> =
+        reasons.iter().filter_map(Reason::own_line).filter_map(|line| usize::try_from(line).ok()).collect();
     let chosen = chosen_lines(&marked);
     sheet.line("");
     let mut shown = 0;

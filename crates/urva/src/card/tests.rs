@@ -2,8 +2,8 @@
 
 use super::*;
 use evidence::{
-    Content, CoverageNote, Drift, Executable, Family, Interpreter, Label, Language, Namespaces, Pod,
-    Redaction, Runtime, Sha256, Verdict,
+    Content, CoverageNote, Drift, Executable, Family, Interpreter, Label, Language, Layer, Namespaces, Pod,
+    Redaction, Runtime, Sha256,
 };
 use std::collections::BTreeMap;
 
@@ -110,6 +110,24 @@ fn a_card_says_what_is_missing() {
     let at =
         |seconds: u64| Execution { at: Timestamp(NOON.0 + seconds * 1_000_000_000), ..finding.execution() };
     insta::assert_snapshot!(plain(&finding, &[at(2), at(1), at(0)], 80));
+}
+
+#[test]
+fn a_reason_in_a_layer_marks_no_line_of_the_script() {
+    let mut finding = finding(Content::Whole(PYTHON.into()));
+    finding.verdict.layers = vec![Layer {
+        origin: "line 8: shell command".to_owned(),
+        parent: None,
+        language: Language::Shell,
+        sha256: Sha256::of(b"/tmp/tool --quiet"),
+        size: 17,
+        score: 0.99,
+    }];
+    let reason = &mut finding.verdict.reasons[0];
+    (reason.line, reason.layer) = (Some(1), Some(0));
+    let card = plain(&finding, &[], 100);
+    assert!(card.contains("fetches a tool, line 1 in a layer (line 8: shell command)"), "{card}");
+    assert!(!card.contains(">      1 │"), "{card}");
 }
 
 const EVIL: &str = "\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}1m\u{202e}evil\r\nMALICIOUS no\n";

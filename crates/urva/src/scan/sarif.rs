@@ -163,7 +163,7 @@ fn message(verdict: &Verdict) -> String {
 /// Where a reason stands. Lines of a decoded layer are none of the file's.
 fn location(uri: &str, reason: Option<&Reason>) -> Value {
     let mut physical = json!({ "artifactLocation": { "uri": uri } });
-    if let Some((reason, line)) = reason.filter(|it| it.layer.is_none()).and_then(|it| Some((it, it.line?))) {
+    if let Some((reason, line)) = reason.and_then(|it| Some((it, it.own_line()?))) {
         let region = json!({
             "startLine": line.max(1),
             "endLine": reason.end_line.unwrap_or(line).max(line).max(1),

@@ -87,19 +87,11 @@ fn finding(script: &Script, verdict: &Verdict) -> String {
 }
 
 fn reason_lines(reason: &Reason, verdict: &Verdict) -> String {
-    let place = match (reason.line, reason.end_line) {
-        (Some(line), Some(end)) if end > line => format!("lines {line}-{end}"),
-        (Some(line), _) => format!("line {line}"),
-        (None, _) => "whole text".to_owned(),
-    };
-    let layer = reason.layer.and_then(|at| verdict.layers.get(usize::try_from(at).ok()?));
-    let layer = layer.map(|layer| format!(" of {}", escape(layer.origin.as_bytes()))).unwrap_or_default();
+    let place = verdict.place(reason).unwrap_or_else(|| "whole text".to_owned());
+    let place = escape(place.as_bytes());
     let technique = reason.technique.map(|it| format!(" ({} {})", it.id(), it.name())).unwrap_or_default();
-    let mut text = format!(
-        "    {:+.2}  {}{technique}, {place}{layer}\n",
-        reason.weight,
-        escape(reason.indicator.as_bytes())
-    );
+    let mut text =
+        format!("    {:+.2}  {}{technique}, {place}\n", reason.weight, escape(reason.indicator.as_bytes()));
     if !reason.excerpt.is_empty() {
         let excerpt = escape(reason.excerpt.trim().as_bytes()).to_string();
         let _ = writeln!(text, "           {}", paint(DIM, &excerpt));
