@@ -1,7 +1,7 @@
-//! Features: hashed character 3–5-grams and token 1–3-grams, each present or absent, over overlapping windows.
+//! Features: hashed grams of one to three terms, indicators and their pairs, each present or absent, over overlapping windows.
 //!
 //! Owns: the mapping from text to buckets, and what a window is. A model is only good for the mapping that
-//! it was trained on: change [`VERSION`] with any change here, in `text` or in `indicators`.
+//! it was trained on: change [`VERSION`] with any change here, in `text`, `terms` or `indicators`.
 //! Refuses: weights.
 //!
 //! A text is cut into blocks of whole lines. Two neighbouring blocks make a window, so windows overlap by
@@ -45,6 +45,8 @@ pub struct Extractor<'i> {
     language: Language,
     indicators: &'i Indicators,
     seen: BitSet,
+    /// What the whole text has; empty between texts.
+    seen_in_whole: BitSet,
 }
 
 /// Buckets of a block with the indicators that were seen in it.
@@ -59,14 +61,19 @@ struct Block {
 impl<'i> Extractor<'i> {
     /// For texts of `language`.
     pub fn new(language: Language, indicators: &'i Indicators) -> Self {
-        Self { language, indicators, seen: BitSet::new() }
+        Self { language, indicators, seen: BitSet::new(), seen_in_whole: BitSet::new() }
+    }
+
+    /// The language of the texts.
+    pub(crate) fn language(&self) -> Language {
+        self.language
     }
 
     /// Shows each window of the text to `visit`; the window of the whole text comes last. A text of at
     /// most two blocks is one window. `tail` is what remains of the text's end where its middle is missing.
     pub fn windows(&mut self, head: &[u8], tail: &[u8], visit: &mut dyn FnMut(Window<'_>)) {
         let mut whole = Block::default();
-        let mut whole_seen = BitSet::new();
+        let mut whole_seen = std::mem::take(&mut self.seen_in_whole);
         let mut previous: Option<Block> = None;
         let mut block_count = 0;
         self.blocks(head, tail, &mut |seen, block| {
@@ -80,11 +87,12 @@ impl<'i> Extractor<'i> {
             }
             previous = Some(block);
         });
-        if block_count == 2 {
-            return;
+        if block_count != 2 {
+            add_pairs(whole.marks, &mut whole.buckets, &mut whole_seen);
+            visit(Window { buckets: &whole.buckets, pieces: whole.pieces });
         }
-        add_pairs(whole.marks, &mut whole.buckets, &mut whole_seen);
-        visit(Window { buckets: &whole.buckets, pieces: whole.pieces });
+        whole_seen.remove_all(&whole.buckets);
+        self.seen_in_whole = whole_seen;
     }
 
     /// Shows each piece of a range of the text, as it was written, with its indicators and the buckets that it adds to those before it.
@@ -237,7 +245,7 @@ fn bucket_of(key: u64) -> u32 {
 }
 
 /// One bit for each bucket.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct BitSet(Vec<u64>);
 
 impl BitSet {

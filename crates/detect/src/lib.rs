@@ -1,7 +1,7 @@
 //! The judge of script text: decode, features, model, calibration, threshold, reasons, for Python and shell.
 //!
 //! [`Detector`] is the way in. The same bytes get the same [`Verdict`] from the same model, always: nothing
-//! here reads a file, a clock or a random number. Any bytes are a text; time is linear in their number.
+//! here reads a file or a clock. Any bytes are a text; time is bounded by their number.
 //!
 //! Refuses: I/O, and running what it reads.
 //!
@@ -126,9 +126,18 @@ impl Detector {
     /// layer that it carries is judged as well, and the worst counts.
     pub fn judge(&self, language: Language, (head, tail): (&[u8], &[u8])) -> Verdict {
         let opened = open(language, head);
-        let own = self.peak(language, &opened.text, tail);
-        let layers: Vec<Peak> =
-            opened.layers.iter().map(|layer| self.peak(layer.language, &layer.text, b"")).collect();
+        let mut extractor = Extractor::new(language, &self.indicators);
+        let own = self.peak(&mut extractor, &opened.text, tail);
+        // Most texts carry nothing in the other language.
+        let mut foreign = None;
+        let mut peak_of = |layer: &Layer| {
+            let extractor = match layer.language == language {
+                true => &mut extractor,
+                false => foreign.get_or_insert_with(|| Extractor::new(layer.language, &self.indicators)),
+            };
+            self.peak(extractor, &layer.text, b"")
+        };
+        let layers: Vec<Peak> = opened.layers.iter().map(&mut peak_of).collect();
         let worst_layer = (0..layers.len()).max_by(|&a, &b| layers[a].margin.total_cmp(&layers[b].margin));
         let decisive = worst_layer.map(|at| (at, layers[at])).filter(|(_, layer)| layer.margin > own.margin);
         let scorer = self.model.scorer(language);
@@ -172,10 +181,10 @@ impl Detector {
     }
 
     /// The window of the highest margin.
-    fn peak(&self, language: Language, head: &[u8], tail: &[u8]) -> Peak {
-        let scorer = self.model.scorer(language);
+    fn peak(&self, extractor: &mut Extractor<'_>, head: &[u8], tail: &[u8]) -> Peak {
+        let scorer = self.model.scorer(extractor.language());
         let mut peak = Peak { margin: f32::NEG_INFINITY, pieces: (0, 0), values: Values::of(&[]) };
-        Extractor::new(language, &self.indicators).windows(head, tail, &mut |window| {
+        extractor.windows(head, tail, &mut |window| {
             let margin = scorer.margin(window.buckets);
             if margin > peak.margin {
                 peak = Peak { margin, pieces: window.pieces, values: Values::of(window.buckets) };

@@ -1,4 +1,4 @@
-//! From samples to a scorer: rows of whole texts, then twice the windows that the first weights get wrong.
+//! From samples to a scorer: rows of whole texts, then the windows that the first weights get wrong.
 //!
 //! A text is judged by its highest window, so the model must learn from windows too. But a window of a
 //! malicious file is often harmless, so the first round learns from whole texts, and later rounds

@@ -107,17 +107,14 @@ fn train(
 ) -> Result<Scorer, LearnError> {
     progress(Progress { stage: Stage::Fold(language), done: 0, total: 1 });
     let is_held_out = |sample: &Sample| fold == Some(fold_of(sample, unit, options));
-    let samples = || corpus.of_language(language).map(|record| &record.sample);
+    let all = || corpus.records.iter().map(|record| &record.sample);
     let hidden: HashSet<_> =
-        samples().filter(|sample| is_held_out(sample)).map(|sample| sample.cluster).collect();
+        all().filter(|sample| is_held_out(sample)).map(|sample| sample.cluster).collect();
     // What harmless texts of the other language carry teaches what is harmless in this one.
-    let carriers = corpus
-        .records
-        .iter()
-        .map(|record| &record.sample)
-        .filter(|sample| sample.language != language && !sample.is_malicious);
+    let samples = all().filter(|sample| sample.language == language);
+    let carriers = all().filter(|sample| sample.language != language && !sample.is_malicious);
     let is_known = |sample: &&Sample| !is_held_out(sample) && !hidden.contains(&sample.cluster);
-    let known = weigh(samples().chain(imitations).chain(carriers).filter(is_known));
+    let known = weigh(samples.chain(imitations).chain(carriers).filter(is_known));
     fit(language, &known, indicators, options.strength, options.seed, progress)
 }
 

@@ -33,16 +33,21 @@ fn restyle_python(text: &str, random: &mut Random) -> Option<String> {
     let style = fill(PYTHON[random.below(PYTHON.len())], random);
     let (head, imported) = (header(random), imports.join("\n"));
     let mut out = format!("{head}{imported}\n");
+    push_styled(&mut out, &style, &body);
+    Some(out)
+}
+
+/// The lines of a style, with the body where it says `BODY`.
+fn push_styled(out: &mut String, style: &str, body: &[&str]) {
     for line in style.lines() {
         match line.strip_suffix("BODY") {
-            Some(indent) => push_indented(&mut out, &body, indent),
+            Some(indent) => push_indented(out, body, indent),
             None => {
                 out.push_str(line);
                 out.push('\n');
             }
         }
     }
-    Some(out)
 }
 
 fn push_indented(out: &mut String, body: &[&str], indent: &str) {
@@ -66,15 +71,7 @@ fn restyle_shell(text: &str, random: &mut Random) -> Option<String> {
     let body: Vec<&str> = body.lines().collect();
     let style = fill(SHELL[random.below(SHELL.len())], random);
     let mut out = format!("{shebang}\n");
-    for line in style.lines() {
-        match line.strip_suffix("BODY") {
-            Some(indent) => push_indented(&mut out, &body, indent),
-            None => {
-                out.push_str(line);
-                out.push('\n');
-            }
-        }
-    }
+    push_styled(&mut out, &style, &body);
     Some(out)
 }
 
