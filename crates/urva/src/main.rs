@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod doctor;
 mod findings;
+mod model;
 mod output;
 mod run;
 mod scan;
@@ -35,7 +36,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args, globals),
         Command::Process(args) => run::process(args, globals),
         Command::Findings(command) => findings::run(command, globals),
-        Command::Scan(args) => scan::run(args),
+        Command::Scan(args) => scan::run(args, globals),
         Command::Train(args) => train::train(args),
         Command::Eval(args) => train::eval(args),
         Command::Doctor(args) => doctor::run(args, globals),

@@ -319,9 +319,40 @@ fn a_wrong_model_file_is_named() {
         &[],
         &["m.model is no model for this urva"],
     );
-    check(&scan(here.path(), &["--model", "absent", "a.py"]), 2, &[], &["the model absent cannot be read"]);
+    check(
+        &scan(here.path(), &["--model", "absent", "a.py"]),
+        2,
+        &[],
+        &["cannot read the model absent: No such file"],
+    );
     let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../../model/urva.model");
     check(&scan(here.path(), &["--model", built_in, "a.py"]), 0, &["1 benign"], &[]);
+}
+
+#[test]
+fn the_config_of_the_detector_holds_and_options_go_before_it() {
+    let here = folder(&[
+        ("a.py", HARMLESS),
+        ("strict.toml", b"[detector]\nmalicious_threshold = 0.000001\n"),
+        ("model.toml", b"[detector]\nmodel = \"m.model\"\n"),
+        ("m.model", b"no model"),
+        ("broken.toml", b"[detector]\nmodell = 1\n"),
+    ]);
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../../model/urva.model");
+    let with = |config, more: &[&str]| {
+        scan(here.path(), &[&["--config", config, "--format", "jsonl", "a.py"], more].concat())
+    };
+    let strict = with("strict.toml", &[]);
+    assert_eq!(strict.status.code(), Some(1));
+    let [line] = &lines(&strict)[..] else { panic!("one line") };
+    assert_eq!(line["verdict"], "malicious");
+    assert!(line["threshold"].as_f64().is_some_and(|threshold| threshold < 0.000_002), "{line}");
+    let of_config = ["the key detector.model of the config: m.model is no model for this urva"];
+    check(&with("model.toml", &[]), 2, &[], &of_config);
+    check(&with("model.toml", &["--model", built_in]), 0, &["\"verdict\":\"benign\""], &[]);
+    check(&with("strict.toml", &["--model", built_in]), 1, &["malicious"], &[]);
+    check(&with("broken.toml", &[]), 2, &[], &["broken.toml, line 2", "modell"]);
+    check(&with("absent.toml", &[]), 2, &[], &["the config file absent.toml cannot be read"]);
 }
 
 #[test]

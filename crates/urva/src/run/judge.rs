@@ -3,17 +3,14 @@
 //! Owns: the verdicts that were given, by hash of the text, for all containers together.
 
 use crate::config::Config;
-use anyhow::{Context, ensure};
+use crate::model;
 use detect::Detector;
 use evidence::{Capture, Label, Language, Sha256, Verdict};
 use std::collections::HashMap;
-use std::path::Path;
 use store::Counters;
 
 /// Verdicts that are remembered; then all are forgotten. A benign one takes some 150 bytes.
 const KNOWN_MAX: usize = 65_536;
-/// Bytes of the largest model file that is read.
-const MODEL_MAX: u64 = 256 * 1024 * 1024;
 
 /// See the module.
 pub(super) struct Judge {
@@ -24,16 +21,7 @@ pub(super) struct Judge {
 impl Judge {
     /// With the model that the config names, or the one that is built in.
     pub(super) fn load(config: &Config) -> anyhow::Result<Self> {
-        let mut detector = match &config.detector.model {
-            None => Detector::built_in(),
-            Some(path) => {
-                let bytes = read_model(path).with_context(|| {
-                    format!("cannot read the model {}, which the key detector.model names", path.display())
-                })?;
-                Detector::from_bytes(&bytes).with_context(|| format!("the model {}", path.display()))?
-            }
-        };
-        config.detector.set_thresholds(&mut detector).context("the keys in [detector] of the config")?;
+        let detector = model::detector(&config.detector, None)?;
         Ok(Self { detector, known: HashMap::new() })
     }
 
@@ -70,12 +58,4 @@ impl Judge {
         self.known.insert(key, verdict.clone());
         Some(verdict)
     }
-}
-
-/// Reads a file that is one, and no larger than a model can be.
-fn read_model(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let metadata = std::fs::metadata(path)?;
-    ensure!(metadata.is_file(), "it is not a regular file");
-    ensure!(metadata.len() <= MODEL_MAX, "it has {} bytes, more than any model of urva", metadata.len());
-    Ok(std::fs::read(path)?)
 }

@@ -43,7 +43,7 @@ pub(crate) struct ScanArgs {
     /// Read every script as this language, whatever its name and beginning say
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     language: Option<LanguageName>,
-    /// Model to judge by, as `urva train` writes it [default: the built-in one]
+    /// Model to judge by, as `urva train` writes it [default: the config's, else the built-in one]
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<PathBuf>,
     /// Judge a longer script by its beginning and its end, half of this each: bytes, or with K, M or G

@@ -1,6 +1,6 @@
 //! `urva scan`: judges the scripts in what it is given, and reports them in the order in which they were found.
 //!
-//! Owns: the model that is used, the exit code. Reading is `artifact`'s, judging is `detect`'s.
+//! Owns: the exit code. Reading is `artifact`'s, judging is `detect`'s.
 
 mod args;
 mod jsonl;
@@ -12,30 +12,23 @@ mod text;
 
 pub(crate) use args::ScanArgs;
 
-use crate::cli::ERROR;
-use anyhow::{Context, Result};
+use crate::cli::{ERROR, Globals};
+use crate::model;
+use anyhow::Result;
 use args::ScanFormat;
 use artifact::{Flow, Item, Limits, Options, Reader};
-use detect::Detector;
-use evidence::text::escape;
 use outcome::Summary;
 use progress::Progress;
-use std::io::Read;
 use std::ops::ControlFlow::Continue;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
 
 /// Exit code where something was found.
 const FOUND: u8 = 1;
 
-/// Bytes of the largest model file that is read.
-const LARGEST_MODEL: u64 = 256 << 20;
-
 /// Carries out `urva scan`.
-pub(crate) fn run(args: &ScanArgs) -> Result<ExitCode> {
-    let detector = detector(args.model.as_deref())?;
+pub(crate) fn run(args: &ScanArgs, globals: &Globals) -> Result<ExitCode> {
+    let detector = model::detector(&globals.load_config()?.detector, args.model.as_deref())?;
     let limits = Limits { text: args.max_size, ..Limits::default() };
     let options = Options { limits, language: args.language(), all_layers: args.all_layers };
     let started = crate::clock::now();
@@ -95,14 +88,4 @@ fn produce(args: &ScanArgs, options: &Options, read: &AtomicU64, sink: &mut dyn 
         reader.corpus(path)?;
     }
     Continue(())
-}
-
-fn detector(model: Option<&Path>) -> Result<Detector> {
-    let Some(path) = model else { return Ok(Detector::built_in()) };
-    let name = escape(path.as_os_str().as_bytes()).to_string();
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LARGEST_MODEL).read_to_end(&mut bytes))
-        .with_context(|| format!("the model {name} cannot be read"))?;
-    Detector::from_bytes(&bytes).with_context(|| format!("{name} is no model for this urva"))
 }

@@ -5,18 +5,15 @@ mod args;
 pub(crate) use args::{EvalArgs, TrainArgs};
 
 use crate::cli::Format;
-use crate::output;
+use crate::{model, output};
 use anyhow::{Context, Result, bail};
 use args::SplitName;
 use indicatif::{ProgressBar, ProgressStyle};
 use learn::{Data, EvalOptions, Measure, Progress};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
-
-/// Bytes of a model file that are read; a larger one is something else.
-const LARGEST_MODEL: u64 = 256 << 20;
 
 /// Carries out `urva train`.
 pub(crate) fn train(args: &TrainArgs) -> Result<ExitCode> {
@@ -84,12 +81,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<ExitCode> {
 
 fn measure(args: &EvalArgs) -> Result<Measure> {
     if let Some(path) = &args.model {
-        let unreadable = || format!("the model {} cannot be read", path.display());
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(LARGEST_MODEL).read_to_end(&mut bytes))
-            .with_context(unreadable)?;
-        return Ok(Measure::Model(bytes));
+        return Ok(Measure::Model(model::read(path)?));
     }
     if !args.test.is_empty() {
         let corpora = args.test.clone();
