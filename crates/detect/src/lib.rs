@@ -21,12 +21,12 @@ pub mod unpack;
 pub use indicators::{Indicators, TableError};
 pub use model::ModelError;
 
-use evidence::{Capture, Content, Label, Language, Reason, Sha256, Verdict};
+use evidence::{Capture, Content, Label, Language, Reason, Sha256, Unseen, Verdict};
 use features::Extractor;
 use model::{Model, Values};
 use reading::Form;
 use std::borrow::Cow;
-use unpack::Layer;
+use unpack::{Facts, Layer, Unpacked};
 
 /// The trained model that is part of the program.
 const BUILT_IN: &[u8] = include_bytes!("../../../model/urva.model");
@@ -45,6 +45,8 @@ pub struct Opened<'t> {
     pub text: Cow<'t, [u8]>,
     /// What it carries, each layer after the one that holds it.
     pub layers: Vec<Layer>,
+    /// What was seen on the way.
+    pub facts: Facts,
 }
 
 impl Opened<'_> {
@@ -65,8 +67,8 @@ pub fn open(language: Language, bytes: &[u8]) -> Opened<'_> {
         }
         Form::Text | Form::Elf => reading.text,
     };
-    let layers = unpack::unpack(language, &text).layers;
-    Opened { text, layers }
+    let Unpacked { layers, facts } = unpack::unpack(language, &text);
+    Opened { text, layers, facts }
 }
 
 /// The window of a text that speaks most for malice.
@@ -155,7 +157,8 @@ impl Detector {
         let model = self.model.id().to_owned();
         let layers = opened.layers.iter().zip(&layers);
         let layers = layers.map(|(layer, peak)| described(layer, scorer.probability(peak.margin))).collect();
-        Verdict { label, score, threshold: parameters.malicious_at, language, model, reasons, layers }
+        let unseen = unseen(&opened.facts);
+        Verdict { label, score, threshold: parameters.malicious_at, language, model, reasons, layers, unseen }
     }
 
     /// The reasons of the decisive layer, then those of the text itself.
@@ -192,6 +195,11 @@ impl Detector {
         });
         peak
     }
+}
+
+fn unseen(facts: &Facts) -> Vec<Unseen> {
+    let parts = [(facts.is_incomplete, Unseen::Layers), (facts.is_packed, Unseen::PackedPayload)];
+    parts.into_iter().filter_map(|(is_unseen, part)| is_unseen.then_some(part)).collect()
 }
 
 fn described(layer: &Layer, score: f32) -> evidence::Layer {

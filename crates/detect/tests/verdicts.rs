@@ -5,7 +5,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use detect::Detector;
-use evidence::{Label, Language, Technique, Verdict};
+use evidence::{Label, Language, Technique, Unseen, Verdict};
 use std::path::PathBuf;
 
 struct Case {
@@ -191,4 +191,20 @@ fn a_text_on_one_line_of_a_megabyte_is_judged() {
     let verdict = judge(Language::Python, &text);
     assert!(verdict.reasons.iter().all(|reason| reason.excerpt.chars().count() <= 200));
     assert_ne!(verdict.label, Label::Benign, "{}", verdict.score);
+}
+
+#[test]
+fn a_verdict_says_what_it_could_not_look_at() {
+    let check = |text: &str, expected: &[Unseen]| {
+        assert_eq!(judge(Language::Python, text.as_bytes()).unseen, expected, "{text:.60}");
+    };
+    let wrapped = |times| {
+        (0..times).fold("print('harmless')".to_owned(), |text, _| {
+            format!("import base64\nexec(base64.b64decode('{}'))", STANDARD.encode(text))
+        })
+    };
+    check("print('harmless')", &[]);
+    check(&wrapped(3), &[]);
+    check(&wrapped(12), &[Unseen::Layers]);
+    check("from pyarmor_runtime import __pyarmor__\n", &[Unseen::PackedPayload]);
 }

@@ -55,6 +55,7 @@ pub fn description(finding: &Finding, place: &Place) -> String {
         sentences.push(origin(&finding.capture.script));
     }
     sentences.push(completeness(&finding.capture));
+    sentences.extend(unseen(&finding.verdict));
     if finding.count > 1 {
         sentences.push(format!(
             "It was executed {} times from {} to {}.",
@@ -207,6 +208,11 @@ fn completeness(capture: &Capture) -> String {
     }
     let notes: Vec<String> = capture.coverage.iter().map(|note| cut(&note.to_string())).collect();
     format!("The capture is not complete: {}.", notes.join("; "))
+}
+
+fn unseen(verdict: &Verdict) -> Option<String> {
+    let parts: Vec<String> = verdict.unseen.iter().map(ToString::to_string).collect();
+    (!parts.is_empty()).then(|| format!("The verdict is not complete: {}.", parts.join("; ")))
 }
 
 fn read_the_script(finding: &Finding) -> Step {

@@ -35,4 +35,4 @@ pub use process::{Executable, Family, Interpreter, Language, Namespaces, Process
 pub use redact::Redaction;
 pub use text::Untrusted;
 pub use time::Timestamp;
-pub use verdict::{Label, Layer, Reason, Tactic, Technique, Verdict};
+pub use verdict::{Label, Layer, Reason, Tactic, Technique, Unseen, Verdict};

@@ -22,6 +22,18 @@ pub struct Verdict {
     /// Texts that were found encoded inside the judged one, each after the one that holds it.
     #[serde(default)]
     pub layers: Vec<Layer>,
+    /// What the text carries and the judgement could not look at, each once. Empty where all was looked at.
+    #[serde(default)]
+    pub unseen: Vec<Unseen>,
+}
+
+/// A part of a text that could not be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Unseen {
+    /// A bound of unpacking (nesting, number, size, work) was met, or a part could not be parsed within it.
+    Layers,
+    /// A packer left its marks; only its own native code can read the payload.
+    PackedPayload,
 }
 
 /// A text that another one carries encoded or as a string, as it was unpacked without running anything.
@@ -208,6 +220,17 @@ impl Label {
             Self::Suspicious => "SUSPICIOUS",
             Self::Malicious => "MALICIOUS",
         }
+    }
+}
+
+impl fmt::Display for Unseen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Layers => "not all layers were looked at, since unpacking met a bound",
+            Self::PackedPayload => {
+                "a packer's payload, which only its native code can read, was not looked at"
+            }
+        })
     }
 }
 

@@ -100,6 +100,7 @@ fn finding(number: u32, namespace: &str, path: &str) -> Finding {
         model: "test@0123456789ab".to_owned(),
         reasons: vec![reason],
         layers: Vec::new(),
+        unseen: Vec::new(),
     };
     Finding::new(capture, verdict, &Redaction::default()).expect("a malicious verdict on a text")
 }

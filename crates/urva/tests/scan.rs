@@ -139,6 +139,19 @@ fn a_line_of_json_says_all() {
 }
 
 #[test]
+fn what_a_verdict_could_not_look_at_is_told() {
+    let folder = folder(&[
+        ("packed.py", b"from pyarmor_runtime import __pyarmor__\n"),
+        ("zero.py", b"\0import pyarmor_runtime\n"),
+    ]);
+    let packed = "a packer's payload, which only its native code can read, was not looked at";
+    let output = scan(folder.path(), &["--format", "jsonl", "."]);
+    let coverage: Vec<Value> = lines(&output).iter().map(|line| line["coverage"].clone()).collect();
+    assert_eq!(coverage, [packed.to_owned(), format!("holds NUL bytes, judged as text; {packed}")]);
+    check(&scan(folder.path(), &["--all", "packed.py"]), 0, &[packed], &[]);
+}
+
+#[test]
 fn standard_input_and_a_forced_language_are_judged() {
     let here = folder(&[]);
     let language = |args: &[&str], input: &[u8]| {

@@ -111,6 +111,11 @@ fn add_script(properties: &mut Properties, finding: &Finding) {
         .collect();
     set(properties, "Capture_Complete", json!(notes.is_empty()));
     set(properties, "Capture_Coverage", json!(notes));
+    let unseen = &finding.verdict.unseen;
+    if !unseen.is_empty() {
+        let parts: Vec<String> = unseen.iter().map(ToString::to_string).collect();
+        set(properties, "Verdict_Coverage", json!(parts));
+    }
 }
 
 fn drift_name(drift: &Drift) -> &'static str {

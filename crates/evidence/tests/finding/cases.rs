@@ -125,6 +125,7 @@ pub(crate) fn verdict(language: Language) -> Verdict {
             reason("unusual words", None, "", 0.5, None),
         ],
         layers: Vec::new(),
+        unseen: Vec::new(),
     }
 }
 
@@ -179,7 +180,9 @@ pub(crate) fn head_and_tail() -> Finding {
         CoverageNote::IdentityChanged,
         CoverageNote::ArgumentsCut,
     ]);
-    finding(capture, Language::Python)
+    let mut finding = finding(capture, Language::Python);
+    finding.verdict.unseen = vec![Unseen::Layers, Unseen::PackedPayload];
+    finding
 }
 
 /// A container of which nothing but the id is known.

@@ -58,6 +58,7 @@ pub(crate) fn verdict() -> Verdict {
         model: "linear@0123456789ab".to_owned(),
         reasons: Vec::new(),
         layers: Vec::new(),
+        unseen: Vec::new(),
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn card(finding: &Finding, executions: &[Execution], place: &Place, w
     what_ran(&mut sheet, finding);
     why(&mut sheet, finding);
     where_it_ran(&mut sheet, &finding.capture, place);
-    how_sure(&mut sheet, &finding.capture);
+    how_sure(&mut sheet, &finding.capture, &finding.verdict);
     when(&mut sheet, finding, executions);
     research(&mut sheet, finding);
     sheet.section("What to do");
@@ -229,7 +229,7 @@ fn container_fields(sheet: &mut Sheet, container: &Container) {
     }
 }
 
-fn how_sure(sheet: &mut Sheet, capture: &Capture) {
+fn how_sure(sheet: &mut Sheet, capture: &Capture, verdict: &Verdict) {
     sheet.section("How sure");
     sheet.field("drift", &fit(&capture.script.drift.to_string(), TEXT_LIMIT));
     if capture.coverage.is_empty() {
@@ -237,6 +237,9 @@ fn how_sure(sheet: &mut Sheet, capture: &Capture) {
     }
     for note in capture.coverage.iter().take(LIST_LIMIT) {
         sheet.field("capture", &fit(&note.to_string(), TEXT_LIMIT));
+    }
+    for part in &verdict.unseen {
+        sheet.field("verdict", &fit(&part.to_string(), TEXT_LIMIT));
     }
 }
 

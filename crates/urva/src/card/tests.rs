@@ -3,7 +3,7 @@
 use super::*;
 use evidence::{
     Content, CoverageNote, Drift, Executable, Family, Interpreter, Label, Language, Layer, Namespaces, Pod,
-    Redaction, Runtime, Sha256,
+    Redaction, Runtime, Sha256, Unseen,
 };
 use std::collections::BTreeMap;
 
@@ -79,6 +79,7 @@ fn finding(content: Content) -> Finding {
             reason("runs a file in /tmp", None, "os.system('/tmp/tool --quiet')", 1.5, None),
         ],
         layers: Vec::new(),
+        unseen: Vec::new(),
     };
     Finding::new(capture, verdict, &Redaction::default()).expect("a malicious verdict on a text")
 }
@@ -105,6 +106,7 @@ fn a_card_says_what_is_missing() {
     finding.capture.process.args.clear();
     finding.capture.process.executable.sha256 = None;
     finding.verdict.reasons.clear();
+    finding.verdict.unseen = vec![Unseen::Layers];
     finding.count = 3;
     finding.last_seen = Timestamp(NOON.0 + 2_000_000_000);
     let at =

@@ -4,7 +4,7 @@ use super::Report;
 use super::outcome::{Outcome, Summary};
 use crate::output;
 use anyhow::Result;
-use artifact::{Note, Script};
+use artifact::Script;
 use evidence::text::escape;
 use evidence::{Label, Language, Sha256, Untrusted, Verdict};
 use serde::Serialize;
@@ -122,7 +122,7 @@ fn line<'a>(script: &Script, verdict: &'a Verdict) -> Line<'a> {
         layers: layers.collect(),
         reasons: reasons.collect(),
         model: &verdict.model,
-        coverage: coverage(&script.notes),
+        coverage: coverage(script, verdict),
     }
 }
 
@@ -134,12 +134,11 @@ pub(super) fn name(bytes: &Untrusted) -> String {
     }
 }
 
-/// What is missing in a text, in words.
-pub(super) fn coverage(notes: &[Note]) -> String {
-    if notes.is_empty() {
-        return "complete".to_owned();
-    }
-    notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+/// What is missing in a text and in its verdict, in words.
+pub(super) fn coverage(script: &Script, verdict: &Verdict) -> String {
+    let notes = script.notes.iter().map(ToString::to_string);
+    let notes: Vec<String> = notes.chain(verdict.unseen.iter().map(ToString::to_string)).collect();
+    if notes.is_empty() { "complete".to_owned() } else { notes.join("; ") }
 }
 
 pub(super) fn word(label: Label) -> &'static str {

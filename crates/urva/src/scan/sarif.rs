@@ -83,7 +83,7 @@ impl Sarif {
                 "language": verdict.language,
                 "model": verdict.model,
                 "size": script.text.size,
-                "coverage": coverage(&script.notes),
+                "coverage": coverage(script, verdict),
             },
         });
         let related: Vec<Value> =

@@ -71,8 +71,8 @@ fn finding(script: &Script, verdict: &Verdict) -> String {
         "            score {}, {}, {} bytes{id}, SHA-256 {}",
         verdict.score, verdict.language, script.text.size, script.text.sha256
     );
-    if !script.notes.is_empty() {
-        let _ = writeln!(text, "            {}", escape(coverage(&script.notes).as_bytes()));
+    if !script.notes.is_empty() || !verdict.unseen.is_empty() {
+        let _ = writeln!(text, "            {}", escape(coverage(script, verdict).as_bytes()));
     }
     for reason in verdict.reasons.iter().take(REASONS) {
         text += &reason_lines(reason, verdict);
