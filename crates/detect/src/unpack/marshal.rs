@@ -10,6 +10,8 @@ use std::rc::Rc;
 const DEEPEST: usize = 40;
 /// Most objects of one file.
 const MOST_OBJECTS: usize = 200_000;
+/// Most visits to objects while they are listed.
+const MOST_VISITS: usize = 2 * MOST_OBJECTS;
 /// Longest listing in bytes.
 const LONGEST_LISTING: usize = 512 << 10;
 /// Longest string that is listed whole.
@@ -67,9 +69,9 @@ fn listing_of(data: &[u8]) -> Option<String> {
         layout: layout(data.get(start + 1..)?)?,
     };
     let object = reader.object()?;
-    let mut out = String::new();
-    write_code(&object, &mut out, 0);
-    (!out.is_empty()).then_some(out)
+    let mut listing = Listing::default();
+    listing.code(&object, 0);
+    (!listing.out.is_empty()).then_some(listing.out)
 }
 
 /// Tells the layout by where the type of the bytecode's string stands.
@@ -270,53 +272,82 @@ fn items_of(object: &Object) -> &[Rc<Object>] {
     if let Object::Items(items) = object { items } else { &[] }
 }
 
-/// Writes a code object and those in it: names first, then constants, one a line.
-fn write_code(object: &Object, out: &mut String, depth: usize) {
-    let Object::Code(code) = object else { return };
-    if out.len() > LONGEST_LISTING || depth > DEEPEST {
-        return;
+/// A listing as it is written. References make a few objects stand in many places, so it counts how often it comes by one.
+#[derive(Debug, Default)]
+struct Listing {
+    out: String,
+    visits: usize,
+}
+
+impl Listing {
+    /// False where nothing more shall be looked at.
+    fn goes_on(&mut self) -> bool {
+        self.visits += 1;
+        self.visits <= MOST_VISITS && self.out.len() <= LONGEST_LISTING
     }
-    let name = text_of(&code.name).unwrap_or_default();
-    let variables: Vec<String> = items_of(&code.variables).iter().filter_map(|name| text_of(name)).collect();
-    out.push_str(&format!("def {}({}):\n", clean(&name), variables.join(", ")));
-    let names: Vec<String> = items_of(&code.names).iter().filter_map(|name| text_of(name)).collect();
-    for name in names {
-        push_line(out, &name);
+
+    /// A code object and those in it: names first, then constants, one a line.
+    fn code(&mut self, object: &Object, depth: usize) {
+        let Object::Code(code) = object else { return };
+        if depth > DEEPEST {
+            return;
+        }
+        let name = text_of(&code.name).unwrap_or_default();
+        let variables = self.texts(&code.variables).join(", ");
+        self.out.push_str(&format!("def {}({variables}):\n", clean(&name)));
+        for name in self.texts(&code.names) {
+            self.line(&name);
+        }
+        for constant in items_of(&code.consts) {
+            self.constant(constant, depth);
+        }
+        for constant in
+            items_of(&code.consts).iter().filter(|constant| matches!(***constant, Object::Code(_)))
+        {
+            if self.goes_on() {
+                self.code(constant, depth + 1);
+            }
+        }
     }
-    for constant in items_of(&code.consts) {
-        write_constant(constant, out, depth);
+
+    fn texts(&mut self, items: &Object) -> Vec<String> {
+        items_of(items).iter().take_while(|_| self.goes_on()).filter_map(|item| text_of(item)).collect()
     }
-    for constant in items_of(&code.consts) {
-        write_code(constant, out, depth + 1);
+
+    fn constant(&mut self, object: &Object, depth: usize) {
+        if depth > DEEPEST || !self.goes_on() {
+            return;
+        }
+        match object {
+            Object::Text(text) => self.line(&quoted(text.chars().take(LONGEST_STRING))),
+            Object::Bytes(bytes) => {
+                let head = bytes.get(..LONGEST_STRING.min(bytes.len())).unwrap_or_default();
+                self.line(&format!("b'{}'", head.escape_ascii()));
+            }
+            Object::Number(number) => self.line(&number.to_string()),
+            Object::Items(items) => {
+                for item in items {
+                    if self.visits > MOST_VISITS {
+                        return;
+                    }
+                    self.constant(item, depth + 1);
+                }
+            }
+            Object::Code(_) | Object::Other => {}
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        if self.out.len() <= LONGEST_LISTING {
+            self.out.push_str("    ");
+            self.out.push_str(line);
+            self.out.push('\n');
+        }
     }
 }
 
 fn clean(name: &str) -> String {
     name.chars().filter(|letter| letter.is_alphanumeric() || *letter == '_').collect()
-}
-
-fn push_line(out: &mut String, line: &str) {
-    if out.len() <= LONGEST_LISTING {
-        out.push_str("    ");
-        out.push_str(line);
-        out.push('\n');
-    }
-}
-
-fn write_constant(object: &Object, out: &mut String, depth: usize) {
-    if depth > DEEPEST || out.len() > LONGEST_LISTING {
-        return;
-    }
-    match object {
-        Object::Text(text) => push_line(out, &quoted(text.chars().take(LONGEST_STRING))),
-        Object::Bytes(bytes) => {
-            let head = bytes.get(..LONGEST_STRING.min(bytes.len())).unwrap_or_default();
-            push_line(out, &format!("b'{}'", head.escape_ascii()));
-        }
-        Object::Number(number) => push_line(out, &number.to_string()),
-        Object::Items(items) => items.iter().for_each(|item| write_constant(item, out, depth + 1)),
-        Object::Code(_) | Object::Other => {}
-    }
 }
 
 /// A text between quotes that Python would read as it was.
@@ -332,4 +363,68 @@ fn quoted(text: impl Iterator<Item = char>) -> String {
     }
     out.push('\'');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    /// A program of our own, compiled by each version; `testdata/README.md` has its text.
+    const BYTECODE: &str = include_str!("../../testdata/bytecode.txt");
+
+    /// A code object of CPython 3.0 to 3.7 whose constants are these.
+    fn code(constants: &[u8]) -> Vec<u8> {
+        let (head, nothing) = ([&b"c"[..], &[0; 20], b"s\x02\0\0\0d\0"].concat(), b")\0");
+        let names = [&nothing[..], nothing, nothing, nothing].concat();
+        [&head[..], constants, &names, b"z\0z\0\0\0\0\0z\0"].concat()
+    }
+
+    #[test]
+    fn files_of_each_version_are_listed() {
+        let mut versions = Vec::new();
+        for line in BYTECODE.lines() {
+            let (version, file) = line.split_once(' ').unwrap();
+            let file = STANDARD.decode(file).unwrap();
+            assert!(is_pyc(&file), "{version}");
+            let header = match version {
+                "2.7" => 8,
+                "3.6" => 12,
+                _ => 16,
+            };
+            let whole = listing(&file).unwrap_or_else(|| panic!("{version} is not read"));
+            assert_eq!(listing(&file[header..]), Some(whole.clone()), "{version}, without its header");
+            for part in [
+                "def module():\n",
+                "    collections\n",
+                "Counts words.'\n",
+                "def Counter(",
+                "def count(self, text, most",
+                "def heavy(",
+                "    sorted\n",
+                "    10\n",
+                "text \u{e9}'\n",
+                "a b c a'\n",
+            ] {
+                assert!(whole.contains(part), "{version} lacks {part:?}: {whole}");
+            }
+            versions.push(version);
+        }
+        assert_eq!(versions, ["2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]);
+    }
+
+    #[test]
+    fn constants_are_listed() {
+        assert_eq!(listing(&code(b")\x02z\x02hii\x07\0\0\0")).unwrap(), "def ():\n    'hi'\n    7\n");
+    }
+
+    #[test]
+    fn references_cannot_multiply_the_work() {
+        // Each pair holds the one before it twice, 2^30 empty ones in all.
+        let (pairs, references) = (b"\xa9\x02".repeat(30), (1..=30_u8).rev());
+        let references: Vec<u8> = references.flat_map(|slot| [b'r', slot, 0, 0, 0]).collect();
+        let all = code(&[&b")\x01"[..], &pairs, b"\xa9\0", &references].concat());
+        assert_eq!(listing(&all).as_deref(), Some("def ():\n"));
+    }
 }
