@@ -19,6 +19,7 @@ mod shell;
 mod step;
 mod tree;
 
+pub use python::is_bearable as is_bearable_python;
 pub use step::{Step, StepSet};
 
 use evidence::Language;

@@ -4,15 +4,18 @@
 
 use evidence::Language;
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
-use tree_sitter::Parser;
+use tree_sitter::{ParseOptions, ParseState, Parser};
 
 static PYTHON: LazyLock<tree_sitter::Language> = LazyLock::new(|| tree_sitter_python::LANGUAGE.into());
 static SHELL: LazyLock<tree_sitter::Language> = LazyLock::new(|| tree_sitter_bash::LANGUAGE.into());
 
 /// Longer texts are not parsed: their disguises are those that need no syntax.
 const LONGEST: usize = 256 * 1024;
+
+/// Call backs of the parser, one for each 100 operations, that a text may take beyond its share by length.
+const TICKS: usize = 10_000;
 
 /// A node of a tree, in the order in which they begin.
 #[derive(Debug, Clone)]
@@ -33,7 +36,7 @@ pub(super) struct Parsed<'t> {
 }
 
 impl<'t> Parsed<'t> {
-    /// Nothing where the text is too long or has an error of syntax.
+    /// Nothing where the text is too long, is written to be hard to parse, or has an error of syntax.
     pub(super) fn new(language: Language, text: &'t str) -> Option<Self> {
         if text.len() > LONGEST || text.contains('\r') {
             return None;
@@ -43,8 +46,24 @@ impl<'t> Parsed<'t> {
             Language::Python => &PYTHON,
             Language::Shell => &SHELL,
         };
+        // The grammar's scanner would abort the process.
+        if language == Language::Python && !detect::unpack::is_bearable_python(text.as_bytes()) {
+            return None;
+        }
         parser.set_language(grammar).ok()?;
-        let tree = parser.parse(text, None)?;
+        // Ordinary code needs about one call back for each 100 bytes.
+        let mut ticks_left = TICKS + text.len() / 8;
+        let mut count = |_: &ParseState| match ticks_left.checked_sub(1) {
+            Some(left) => {
+                ticks_left = left;
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(()),
+        };
+        let options = ParseOptions::new().progress_callback(&mut count);
+        let bytes = text.as_bytes();
+        let mut input = |at: usize, _| bytes.get(at..).unwrap_or_default();
+        let tree = parser.parse_with_options(&mut input, None, Some(options))?;
         if tree.root_node().has_error() {
             return None;
         }
@@ -164,5 +183,30 @@ impl Edits {
         }
         out.push_str(text.get(done..).unwrap_or(""));
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(language: Language, text: &str, is_parsed: bool) {
+        assert_eq!(Parsed::new(language, text).is_some(), is_parsed, "{} bytes", text.len());
+    }
+
+    #[test]
+    fn what_is_hard_to_parse_is_refused() {
+        let deep = |count: usize| (0..count).map(|at| " ".repeat(at) + "if x:\n").collect::<String>();
+        check(Language::Python, &(deep(50) + &" ".repeat(50) + "y = 1\n"), true);
+        check(Language::Python, &(deep(600) + &" ".repeat(600) + "y = 1\n"), false);
+        check(Language::Python, &("x = 1\n".to_owned() + &"#\n".repeat(100_000)), false);
+        check(Language::Python, &format!("x = {}1\n", "\\\n".repeat(80_000)), false);
+        check(Language::Shell, &"((".repeat(100_000), false);
+    }
+
+    #[test]
+    fn ordinary_code_is_parsed() {
+        check(Language::Python, &"# comment\ndef f(x):\n    return x + 1\n\n\n".repeat(5000), true);
+        check(Language::Shell, &"# comment\nif [ -e x ]; then echo \"$x\"; fi\n".repeat(5000), true);
     }
 }

@@ -14,6 +14,7 @@ mod source;
 mod value;
 
 pub(in crate::unpack) use literal::unescape;
+pub use source::is_bearable;
 
 use super::session::{Found, Session};
 use super::{blobs, kind, prefilter, tree};

@@ -14,6 +14,9 @@ const MOST_INDENTS: usize = 200;
 /// follow, so a run takes quadratic time.
 const LONG_RUN: usize = 8;
 
+/// Longest run of lines of comment that is parsed with its comments.
+const LONGEST_COMMENT: usize = 2_000;
+
 /// The text without comments, which the scanner looks past from each of them too, and without long runs of empty
 /// continuation lines, behind which lines are counted too low. Length stays. None where it is indented in too many ways.
 pub(super) fn bearable(text: &[u8]) -> Option<Cow<'_, [u8]>> {
@@ -27,6 +30,24 @@ pub(super) fn bearable(text: &[u8]) -> Option<Cow<'_, [u8]>> {
         }
     }
     Some(text)
+}
+
+/// Whether the grammar bears the text as it is, comments included, in a time that is nearly linear.
+pub fn is_bearable(text: &[u8]) -> bool {
+    indents(text) <= MOST_INDENTS && long_runs(text).is_empty() && longest_comment(text) <= LONGEST_COMMENT
+}
+
+/// Most lines, one behind the other, that hold nothing but a comment or blanks.
+fn longest_comment(text: &[u8]) -> usize {
+    let (mut longest, mut run) = (0, 0);
+    for line in text.split(|&byte| byte == b'\n') {
+        run = match line.trim_ascii_start().first() {
+            Some(b'#') | None => run + 1,
+            Some(_) => 0,
+        };
+        longest = longest.max(run);
+    }
+    longest
 }
 
 /// How many widths of indentation there are, counted as the scanner counts them. Its stack only ever grows upwards, so it
@@ -112,11 +133,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_grammar_bears_whole() {
+        let check = |text: &[u8], expected| assert_eq!(is_bearable(text), expected);
+        check(b"# a\n\n  # b\nx = 1 \\\n + 2 # c\n", true);
+        check(&b"  # c\n".repeat(LONGEST_COMMENT - 1), true);
+        check(&b"# c\n\n".repeat(LONGEST_COMMENT), false);
+        check(&[&b"x = "[..], &b"\\\n".repeat(LONG_RUN), b"1"].concat(), false);
+    }
+
+    #[test]
     fn too_many_widths_are_refused() {
         let steps = |count: usize| {
             (0..count).flat_map(|at| [&b" ".repeat(at)[..], b"if x:\n"].concat()).collect::<Vec<_>>()
         };
         assert!(bearable(&steps(MOST_INDENTS)).is_some());
         assert!(bearable(&steps(MOST_INDENTS + 1)).is_none());
+        assert!(is_bearable(&steps(MOST_INDENTS)) && !is_bearable(&steps(MOST_INDENTS + 1)));
     }
 }
