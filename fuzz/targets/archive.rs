@@ -1,4 +1,4 @@
-//! Any bytes as a file of any kind: `cargo +nightly fuzz run archive`.
+//! Any bytes as a file of any kind.
 #![no_main]
 
 use artifact::{Item, Limits, Options, Reader};

@@ -1,4 +1,4 @@
-//! Any bytes as a corpus, plain or compressed: `cargo +nightly fuzz run corpus`.
+//! Any bytes as a corpus, plain or compressed.
 #![no_main]
 
 use artifact::{Item, Limits, Options, Reader};

@@ -1,4 +1,4 @@
-//! Any text of `/proc/PID/cgroup`: `cargo +nightly fuzz run cgroups`.
+//! Any text of `/proc/PID/cgroup`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes of a script: `cargo +nightly fuzz run reading`.
+//! Any bytes of a script.
 #![no_main]
 
 use detect::reading::{Form, read};

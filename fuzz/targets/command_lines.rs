@@ -1,4 +1,4 @@
-//! Any argument vector, read as each interpreter reads it: `cargo +nightly fuzz run command_lines`.
+//! Any argument vector, as `/proc/PID/cmdline` separates it, read as each interpreter reads it.
 #![no_main]
 
 use evidence::{Family, Untrusted};
@@ -8,8 +8,9 @@ use sensor::command_line::{ScriptSource, loaded, read};
 const FAMILIES: [Family; 6] =
     [Family::CPython, Family::PyPy, Family::Bash, Family::Dash, Family::Busybox, Family::Zsh];
 
-fuzz_target!(|vector: Vec<Vec<u8>>| {
-    let arguments: Vec<Untrusted> = vector.into_iter().map(Untrusted::from).collect();
+fuzz_target!(|vector: &[u8]| {
+    let arguments: Vec<Untrusted> =
+        vector.split(|&byte| byte == 0).map(|argument| Untrusted::from(argument.to_vec())).collect();
     for family in FAMILIES {
         let line = read(family, &arguments);
         let (ScriptSource::Inline { argument, .. }

@@ -1,4 +1,4 @@
-//! Any documents and layers as an OCI image layout and as an archive of `docker save`: `cargo +nightly fuzz run image`.
+//! Any documents and layers as an OCI image layout and as an archive of `docker save`.
 #![no_main]
 
 use artifact::{Flow, Item, Options, Reader};
@@ -6,13 +6,16 @@ use libfuzzer_sys::fuzz_target;
 use std::ops::ControlFlow::Continue;
 use std::sync::atomic::AtomicU64;
 
-/// The parts of an image: names are fixed, so that documents can name each other.
-type Parts<'a> = (&'a [u8], &'a [u8], &'a [u8], &'a [u8]);
+/// What stands between the parts of an input: index, manifest, the document that both name, a layer. Their names are
+/// fixed, so that they can name each other.
+const BETWEEN: &[u8] = b"\n--\n";
 
 const DIGEST: &str = "blobs/sha256/0000000000000000000000000000000000000000000000000000000000000000";
 
-fuzz_target!(|parts: Parts<'_>| {
-    let (index, manifest, document, layer) = parts;
+fuzz_target!(|input: &[u8]| {
+    let (index, rest) = split(input);
+    let (manifest, rest) = split(rest);
+    let (document, layer) = split(rest);
     let files = [
         ("oci-layout", &b"{}"[..]),
         ("index.json", index),
@@ -35,6 +38,13 @@ fuzz_target!(|parts: Parts<'_>| {
     }
     read(|reader| reader.path(folder.path()));
 });
+
+fn split(input: &[u8]) -> (&[u8], &[u8]) {
+    match input.windows(BETWEEN.len()).position(|window| window == BETWEEN) {
+        Some(at) => (&input[..at], &input[at + BETWEEN.len()..]),
+        None => (input, b""),
+    }
+}
 
 fn read(read: impl FnOnce(&mut Reader<'_>) -> Flow) {
     let options = Options::default();

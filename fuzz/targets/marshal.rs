@@ -1,4 +1,4 @@
-//! Any bytes as marshalled code or as a `.pyc` file: `cargo +nightly fuzz run marshal`.
+//! Any bytes as marshalled code or as a `.pyc` file.
 #![no_main]
 
 use detect::unpack::marshal::listing;

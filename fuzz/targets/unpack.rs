@@ -1,4 +1,4 @@
-//! Any text of a script: `cargo +nightly fuzz run unpack`.
+//! Any text of a script.
 #![no_main]
 
 use detect::unpack::{MOST_LAYERS, MOST_OUTPUT, unpack};
