@@ -6,7 +6,7 @@
 
 use crate::indicator_table::{Indicator, TABLE};
 use crate::terms::Flow;
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use evidence::Language;
 use regex::bytes::{Regex, RegexBuilder};
 use std::ops::BitOrAssign;
@@ -59,6 +59,7 @@ impl Indicators {
             patterns.push(pattern);
         }
         let literals = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::DFA))
             .ascii_case_insensitive(true)
             .build(literals)
             .map_err(|error| fault(&error))?;

@@ -12,6 +12,10 @@ const FUEL: u64 = 300_000;
 /// Most ticks of the parsers together. A tick is 100 operations of tree-sitter.
 const PARSE_TICKS: u32 = 1_400;
 
+/// Most stretches of text that the parsers' lexers look at together, 4 KiB each. Ordinary code needs three times its length;
+/// what makes a scanner look from each token to the end of the text needs the square of it.
+const PARSE_STRETCHES: usize = 2_500;
+
 /// Most steps that a layer names.
 const MOST_STEPS: usize = 16;
 
@@ -49,6 +53,7 @@ pub(super) struct Session {
     fuel: u64,
     output_left: usize,
     pub(super) parse_ticks: u32,
+    pub(super) parse_stretches: usize,
 }
 
 impl Session {
@@ -63,6 +68,7 @@ impl Session {
             fuel: FUEL,
             output_left: MOST_OUTPUT,
             parse_ticks: PARSE_TICKS,
+            parse_stretches: PARSE_STRETCHES,
         }
     }
 

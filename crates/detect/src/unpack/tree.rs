@@ -1,12 +1,41 @@
-//! Parsing with a bound that counts: tree-sitter calls back after each 100 operations, and a parser that was
-//! called back too often gives up. No clock is read.
+//! Parsing with bounds that count: tree-sitter calls back after each 100 operations, and for each stretch of text
+//! that its lexers look at; a parser that was called back too often gives up. No clock is read.
+//!
+//! Owns: the bounds, and which texts were given up on. Refuses: what the tree means.
 
 use super::session::Session;
+use evidence::Sha256;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use tree_sitter::{Language as Grammar, ParseOptions, Parser, Tree};
 
 /// What a call back counts while the parser recovers from an error: those operations cost more.
 const RECOVERY_TICKS: u32 = 32;
+
+/// Bytes that the lexer is given at once. Some scanners look from each token to the end of the text: an operation
+/// says nothing of that, the stretches that are asked for do.
+const STRETCH: usize = 4 << 10;
+
+/// Shortest text that is remembered where it was given up on. Hashing it costs a hundredth of parsing it.
+const SHORTEST_REMEMBERED: usize = 16 << 10;
+
+/// Texts that each thread remembers.
+const MOST_REMEMBERED: usize = 64;
+
+/// A text that was given up on, within a bound.
+struct GivenUp {
+    text: Sha256,
+    grammar: Grammar,
+    allowed: u32,
+    ticks: u32,
+}
+
+thread_local! {
+    /// What campaigns repeat: a package's name differs, the packed statement is the same. A statement that takes all that may
+    /// be spent and yields nothing is parsed once. The answer is that of parsing it again; only the time differs.
+    static GIVEN_UP: RefCell<VecDeque<GivenUp>> = const { RefCell::new(VecDeque::new()) };
+}
 
 /// Parses, unless the session's ticks or the size's own run out before the end.
 pub(super) fn parse(session: &mut Session, grammar: &Grammar, text: &[u8]) -> Option<Tree> {
@@ -14,23 +43,64 @@ pub(super) fn parse(session: &mut Session, grammar: &Grammar, text: &[u8]) -> Op
     if !session.spend(100 + text.len() / 32) {
         return None;
     }
-    let mut parser = Parser::new();
-    parser.set_language(grammar).ok()?;
     // Ordinary code needs about one tick for each 100 bytes. Error recovery needs many times more.
     let allowed =
         u32::try_from(text.len() / 20).unwrap_or(u32::MAX).saturating_add(60).min(session.parse_ticks);
-    let mut ticks = 0_u32;
-    let mut count = |state: &tree_sitter::ParseState| {
-        ticks += if state.has_error() { RECOVERY_TICKS } else { 1 };
-        if ticks > allowed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let hash = (text.len() >= SHORTEST_REMEMBERED).then(|| Sha256::of(text));
+    let known = hash.and_then(|hash| remembered(&hash, grammar, allowed));
+    let (tree, ticks) = match known {
+        Some(ticks) => (None, ticks),
+        None => parse_within(allowed, &mut session.parse_stretches, grammar, text),
     };
-    let options = ParseOptions::new().progress_callback(&mut count);
-    let mut input = |at: usize, _| text.get(at..).unwrap_or_default();
-    let tree = parser.parse_with_options(&mut input, None, Some(options));
     session.parse_ticks = session.parse_ticks.saturating_sub(ticks);
     session.facts.is_parsed = true;
     if tree.is_none() {
         session.facts.is_incomplete = true;
+        if let (Some(text), None) = (hash, known) {
+            remember(GivenUp { text, grammar: grammar.clone(), allowed, ticks });
+        }
     }
     tree
+}
+
+/// The tree, if it takes no more ticks than are allowed and no more stretches than are left, and the ticks that it took.
+fn parse_within(allowed: u32, left: &mut usize, grammar: &Grammar, text: &[u8]) -> (Option<Tree>, u32) {
+    let mut parser = Parser::new();
+    if parser.set_language(grammar).is_err() {
+        return (None, 0);
+    }
+    let mut ticks = 0_u32;
+    // The lexer is told that the text ends where it asked for too much, so that it comes back soon.
+    let stretches = Cell::new(*left);
+    let mut count = |state: &tree_sitter::ParseState| {
+        ticks += if state.has_error() { RECOVERY_TICKS } else { 1 };
+        if ticks > allowed || stretches.get() == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let options = ParseOptions::new().progress_callback(&mut count);
+    let mut input = |at: usize, _| {
+        stretches.set(stretches.get().saturating_sub(1));
+        if stretches.get() == 0 {
+            return &[][..];
+        }
+        let rest = text.get(at..).unwrap_or_default();
+        rest.get(..STRETCH).unwrap_or(rest)
+    };
+    let tree = parser.parse_with_options(&mut input, None, Some(options));
+    *left = stretches.get();
+    (tree.filter(|_| stretches.get() > 0), ticks)
+}
+
+fn remembered(hash: &Sha256, grammar: &Grammar, allowed: u32) -> Option<u32> {
+    let is_same =
+        |one: &&GivenUp| one.text == *hash && one.allowed == allowed && one.grammar == *grammar;
+    GIVEN_UP.with_borrow(|texts| texts.iter().find(is_same).map(|one| one.ticks))
+}
+
+fn remember(text: GivenUp) {
+    GIVEN_UP.with_borrow_mut(|texts| {
+        if texts.len() >= MOST_REMEMBERED {
+            texts.pop_front();
+        }
+        texts.push_back(text);
+    });
 }

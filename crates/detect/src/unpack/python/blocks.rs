@@ -2,6 +2,7 @@
 //! that define a name which they use.
 
 use super::LONGEST_PARSED;
+use foldhash::fast::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -50,7 +51,7 @@ fn mark(chosen: &mut [bool], at: usize) {
 fn use_of_hits(text: &[u8], blocks: &[Part], chosen: &mut [bool], fresh: &mut Vec<usize>) {
     const KEYWORDS: [&[u8]; 10] =
         [b"def", b"class", b"async", b"if", b"for", b"while", b"try", b"with", b"import", b"return"];
-    let mut names: HashSet<&[u8]> = HashSet::new();
+    let mut names: HashSet<&[u8], RandomState> = HashSet::default();
     for block in fresh.iter().filter_map(|&at| blocks.get(at)) {
         let source = text.get(block.range.clone()).unwrap_or_default();
         let first = words(source).next().unwrap_or_default();
@@ -80,14 +81,14 @@ fn use_of_hits(text: &[u8], blocks: &[Part], chosen: &mut [bool], fresh: &mut Ve
 
 /// Chooses the blocks that define what the chosen ones use.
 fn follow(text: &[u8], blocks: &[Part], chosen: &mut [bool], mut fresh: Vec<usize>) {
-    let mut definitions: HashMap<&[u8], Vec<usize>> = HashMap::new();
+    let mut definitions: HashMap<&[u8], Vec<usize>, RandomState> = HashMap::default();
     for (at, block) in blocks.iter().enumerate() {
         for name in defined(text.get(block.range.clone()).unwrap_or_default()) {
             definitions.entry(name).or_default().push(at);
         }
     }
     let mut budget = MOST_NEEDED;
-    let mut followed: HashSet<&[u8]> = HashSet::new();
+    let mut followed: HashSet<&[u8], RandomState> = HashSet::default();
     for _ in 0..MOST_ROUNDS {
         let mut found = Vec::new();
         for at in std::mem::take(&mut fresh) {

@@ -8,7 +8,10 @@ use super::value::{Provenance, Value};
 use crate::unpack::decode;
 use crate::unpack::marshal;
 use crate::unpack::step::Step;
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 /// Longest dotted path. A loop such as `node = node.next` would make one that grows without end.
 const LONGEST_PATH: usize = 200;
@@ -16,9 +19,11 @@ const LONGEST_PATH: usize = 200;
 const MOST_DECODED: usize = 64;
 
 /// A path without what does not change its meaning: `__builtins__.__dict__.exec` is `exec`.
-fn canonical(path: &str) -> String {
+fn canonical(path: &str) -> Cow<'_, str> {
+    // Nearly all paths begin otherwise and hold no `__dict__`, and each call asks.
+    let may_have_prefix = matches!(path.as_bytes().first(), Some(b'b' | b'_' | b'g' | b's'));
     let mut rest = path;
-    loop {
+    while may_have_prefix {
         let start = rest;
         for prefix in [
             "builtins.",
@@ -36,7 +41,146 @@ fn canonical(path: &str) -> String {
         }
     }
     let rest = rest.strip_suffix(".__call__").unwrap_or(rest);
-    if rest.contains("__dict__") { rest.replace(".__dict__", "") } else { rest.to_owned() }
+    let underscores = rest.bytes().filter(|byte| *byte == b'_').count();
+    if underscores >= 4 && rest.contains("__dict__") {
+        return Cow::Owned(rest.replace(".__dict__", ""));
+    }
+    Cow::Borrowed(rest)
+}
+
+/// Words of which one is in each call that `sink`, `decoder` and `lookup` know, as its name or as its module; others need not be compared
+/// with all of theirs.
+const KNOWN_WORDS: &[&str] = &[
+    "AES",
+    "BZ2Decompressor",
+    "BytesIO",
+    "Fernet",
+    "GzipFile",
+    "IV",
+    "LZMADecompressor",
+    "MultiFernet",
+    "NamedTemporaryFile",
+    "Path",
+    "Popen",
+    "Process",
+    "StringIO",
+    "Thread",
+    "__builtins__",
+    "__getattr__",
+    "__getattribute__",
+    "__getitem__",
+    "__import__",
+    "_marshal",
+    "a2b_base64",
+    "a2b_hex",
+    "a2b_uu",
+    "a85decode",
+    "aes",
+    "args",
+    "asyncio",
+    "b16decode",
+    "b32decode",
+    "b64decode",
+    "b85decode",
+    "bz2",
+    "call",
+    "check_call",
+    "check_output",
+    "codecs",
+    "commands",
+    "create_subprocess_exec",
+    "create_subprocess_shell",
+    "data",
+    "decode",
+    "decodebytes",
+    "decodestring",
+    "decompress",
+    "decompressobj",
+    "encode",
+    "encoding",
+    "exec",
+    "exec_",
+    "execfile",
+    "execl",
+    "execle",
+    "execlp",
+    "execlpe",
+    "execv",
+    "execve",
+    "execvp",
+    "execvpe",
+    "fdopen",
+    "fernet",
+    "fileobj",
+    "fromhex",
+    "get",
+    "getattr",
+    "getdecoder",
+    "getencoder",
+    "getoutput",
+    "getstatusoutput",
+    "globals",
+    "gzip",
+    "import_module",
+    "importlib",
+    "io",
+    "iv",
+    "loads",
+    "locals",
+    "lookup",
+    "lzma",
+    "maketrans",
+    "marshal",
+    "multiprocessing",
+    "new",
+    "nt",
+    "open",
+    "os",
+    "pathlib",
+    "popen",
+    "popen2",
+    "popen3",
+    "popen4",
+    "posix",
+    "pty",
+    "run",
+    "run_cell",
+    "run_code",
+    "runcode",
+    "runsource",
+    "setattr",
+    "sp",
+    "spawn",
+    "spawnl",
+    "spawnlp",
+    "standard_b64decode",
+    "startfile",
+    "subprocess",
+    "system",
+    "target",
+    "tempfile",
+    "threading",
+    "unhexlify",
+    "unpad",
+    "unquote",
+    "unquote_plus",
+    "unquote_to_bytes",
+    "urlsafe_b64decode",
+    "vars",
+    "write",
+    "write_bytes",
+    "write_text",
+    "writelines",
+    "z85decode",
+    "zlib",
+];
+
+static KNOWN: LazyLock<HashSet<&str, foldhash::fast::RandomState>> =
+    LazyLock::new(|| KNOWN_WORDS.iter().copied().collect());
+
+/// Whether a call may be one that `sink`, `decoder` or `lookup` knows.
+fn may_be_known(module: &str, name: &str) -> bool {
+    KNOWN.contains(name) || module == "popen2" || name.starts_with("codec:")
 }
 
 impl Evaluator<'_> {
@@ -45,7 +189,7 @@ impl Evaluator<'_> {
             Value::Path(path) if path.len() > LONGEST_PATH => Value::Unknown,
             Value::Path(path) => {
                 let path = if path.starts_with("__builtins__") {
-                    canonical(&format!("{path}.{name}"))
+                    canonical(&format!("{path}.{name}")).into_owned()
                 } else {
                     format!("{path}.{name}")
                 };
@@ -65,8 +209,9 @@ impl Evaluator<'_> {
                 "globals()" | "__builtins__" | "sys.modules" | "__dict__" | "builtins" => self.name(key),
                 path => {
                     let path = path.strip_suffix(".__dict__").unwrap_or(path);
-                    let path = canonical(&format!("{path}.{key}"));
-                    self.get(&path).cloned().unwrap_or_else(|| Value::Path(path.into()))
+                    let path = format!("{path}.{key}");
+                    let path = canonical(&path);
+                    self.get(&path).cloned().unwrap_or_else(|| Value::path(&path))
                 }
             };
         }
@@ -113,14 +258,16 @@ impl Evaluator<'_> {
             ("", "compile") => return self.compiled(arguments.get(0)),
             _ => {}
         }
-        if self.sink(module, name, arguments) {
-            return Value::Unknown;
-        }
-        if let Some(value) = self.decoder(module, name, arguments) {
-            return value;
-        }
-        if let Some(value) = self.lookup(module, name, arguments) {
-            return value;
+        if may_be_known(module, name) {
+            if self.sink(module, name, arguments) {
+                return Value::Unknown;
+            }
+            if let Some(value) = self.decoder(module, name, arguments) {
+                return value;
+            }
+            if let Some(value) = self.lookup(module, name, arguments) {
+                return value;
+            }
         }
         if module.is_empty() {
             return self.builtin(name, arguments);

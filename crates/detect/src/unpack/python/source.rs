@@ -53,28 +53,37 @@ fn longest_comment(text: &[u8]) -> usize {
 /// How many widths of indentation there are, counted as the scanner counts them. Its stack only ever grows upwards, so it
 /// holds no more.
 fn indents(text: &[u8]) -> usize {
-    let mut widths = HashSet::new();
+    let mut widths = HashSet::<u16, foldhash::fast::RandomState>::default();
     let mut width = 0_u16;
-    let mut is_indentation = true;
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
-        let continuation = continuation(text, at);
         match byte {
-            b'\n' => (width, is_indentation) = (0, true),
+            b'\n' => width = 0,
             b' ' => width = width.wrapping_add(1),
             b'\t' => width = width.wrapping_add(8),
             b'\r' | 0x0c => width = 0,
-            b'\\' if continuation > 0 => {}
+            b'\\' if continuation(text, at) > 0 => at += continuation(text, at) - 1,
             _ => {
-                if is_indentation {
-                    widths.insert(width);
-                }
-                is_indentation = false;
+                widths.insert(width);
+                at = line_end(text, at);
+                continue;
             }
         }
-        at += continuation.max(1);
+        at += 1;
     }
     widths.len()
+}
+
+/// Where the line ends, with the lines that continue it.
+fn line_end(text: &[u8], mut at: usize) -> usize {
+    while let Some(found) = memchr::memchr2(b'\n', b'\\', text.get(at..).unwrap_or_default()) {
+        at += found;
+        if text.get(at) == Some(&b'\n') {
+            return at;
+        }
+        at += continuation(text, at).max(1);
+    }
+    text.len()
 }
 
 /// Runs of empty continuation lines, without the last line of each.
