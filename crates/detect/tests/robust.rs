@@ -125,3 +125,71 @@ fn indentation_without_end_ends_nothing() {
         .collect();
     DETECTOR.judge(Language::Python, (&steps, b""));
 }
+
+/// How many times as long as an ordinary text of its size a text may take. Before the text that the grammars' scanners
+/// look at was counted, some of those below took seventy to two hundred times as long; now the dearest takes twelve.
+const MOST_TIMES: u32 = 40;
+
+#[allow(clippy::disallowed_methods, reason = "the test compares times")]
+fn fastest_of_three(language: Language, text: &[u8]) -> std::time::Duration {
+    let run = |_| {
+        let started = std::time::Instant::now();
+        DETECTOR.judge(language, (text, b""));
+        started.elapsed()
+    };
+    (0..3).map(run).min().unwrap()
+}
+
+/// Compares with ordinary text on the same machine, so that a slow or busy one changes nothing.
+fn check_times(language: Language, ordinary: &str, constructs: &[(&str, &str)]) {
+    const MEBIBYTE: usize = 1 << 20;
+    let ordinary = fastest_of_three(language, ordinary.repeat(MEBIBYTE / ordinary.len()).as_bytes());
+    for (start, repeated) in constructs {
+        let text = format!("{start}{}", repeated.repeat(MEBIBYTE / repeated.len()));
+        let took = fastest_of_three(language, text.as_bytes());
+        println!("{:>4.1} times: {start:?} {repeated:?}", took.as_secs_f64() / ordinary.as_secs_f64());
+        assert!(took < ordinary * MOST_TIMES, "{start}{repeated}…: {took:?}, ordinary text {ordinary:?}");
+    }
+}
+
+/// Each repeats something that makes a scanner look ahead from each token, nests, or is never closed.
+#[test]
+fn shell_that_is_made_to_be_slow_is_bounded() {
+    let ordinary = "[ -n \"$DIR\" ] && install -m 644 conf/a.conf \"$DIR/a.conf\"\n";
+    let constructs = [
+        ("", "case x in a) eval b ;; "),
+        ("", "[[ eval =~ ("),
+        ("", "((eval a+"),
+        ("", "eval \"${a#\""),
+        ("", "eval ${a"),
+        ("", "eval @(a|"),
+        ("", "eval $(("),
+        ("", "eval a | "),
+        ("", "eval `"),
+        ("", "if eval a; then "),
+        ("", "cat <<A\n"),
+        ("", "python3 -c 'exec(1)'\n"),
+        ("eval a ", "\\\n"),
+        ("eval a\n", "# x\n"),
+    ];
+    check_times(Language::Shell, ordinary, &constructs);
+}
+
+#[test]
+fn python_that_is_made_to_be_slow_is_bounded() {
+    let ordinary = "    self.table.get('value', default=os.path.join('a', '/etc/hostname'))\n";
+    let constructs = [
+        ("exec(a)\nx = b\"\"\"", "P)h>@6aWAK2m`'x(~f#"),
+        ("", "exec('''a'''\n"),
+        ("exec(", "f'{f\"{"),
+        ("exec(", "{1:"),
+        ("exec(", "(a:="),
+        ("exec(", "[x for x in "),
+        ("", "eval('"),
+        ("", "exec("),
+        ("", "class A(exec(a)):\n x=1\n"),
+        ("exec(a)\n", "x='''\n"),
+        ("s='a'\nfor i in range(100000):\n  s=s+s[::-1]\nexec(s)\n", "#"),
+    ];
+    check_times(Language::Python, ordinary, &constructs);
+}

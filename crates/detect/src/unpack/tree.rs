@@ -74,7 +74,11 @@ fn parse_within(allowed: u32, left: &mut usize, grammar: &Grammar, text: &[u8]) 
     let stretches = Cell::new(*left);
     let mut count = |state: &tree_sitter::ParseState| {
         ticks += if state.has_error() { RECOVERY_TICKS } else { 1 };
-        if ticks > allowed || stretches.get() == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if ticks > allowed || stretches.get() == 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let options = ParseOptions::new().progress_callback(&mut count);
     let mut input = |at: usize, _| {
@@ -91,8 +95,7 @@ fn parse_within(allowed: u32, left: &mut usize, grammar: &Grammar, text: &[u8]) 
 }
 
 fn remembered(hash: &Sha256, grammar: &Grammar, allowed: u32) -> Option<u32> {
-    let is_same =
-        |one: &&GivenUp| one.text == *hash && one.allowed == allowed && one.grammar == *grammar;
+    let is_same = |one: &&GivenUp| one.text == *hash && one.allowed == allowed && one.grammar == *grammar;
     GIVEN_UP.with_borrow(|texts| texts.iter().find(is_same).map(|one| one.ticks))
 }
 

@@ -20,32 +20,30 @@ const MOST_DECODED: usize = 64;
 
 /// A path without what does not change its meaning: `__builtins__.__dict__.exec` is `exec`.
 fn canonical(path: &str) -> Cow<'_, str> {
-    // Nearly all paths begin otherwise and hold no `__dict__`, and each call asks.
-    let may_have_prefix = matches!(path.as_bytes().first(), Some(b'b' | b'_' | b'g' | b's'));
+    let rest = without_prefixes(path);
+    let rest = rest.strip_suffix(".__call__").unwrap_or(rest);
+    // Each call asks, and counting is cheaper than searching.
+    let underscores = rest.bytes().filter(|byte| *byte == b'_').count();
+    if underscores >= 4 && rest.contains("__dict__") {
+        return Cow::Owned(rest.replace(".__dict__", ""));
+    }
+    Cow::Borrowed(rest)
+}
+
+fn without_prefixes(path: &str) -> &str {
+    const PREFIXES: [&str; 7] =
+        ["builtins.", "__builtins__.", "__builtin__.", "__main__.", "__dict__.", "globals().", "six.moves."];
     let mut rest = path;
-    while may_have_prefix {
+    while matches!(rest.as_bytes().first(), Some(b'b' | b'_' | b'g' | b's')) {
         let start = rest;
-        for prefix in [
-            "builtins.",
-            "__builtins__.",
-            "__builtin__.",
-            "__main__.",
-            "__dict__.",
-            "globals().",
-            "six.moves.",
-        ] {
+        for prefix in PREFIXES {
             rest = rest.strip_prefix(prefix).unwrap_or(rest);
         }
         if rest.len() == start.len() {
             break;
         }
     }
-    let rest = rest.strip_suffix(".__call__").unwrap_or(rest);
-    let underscores = rest.bytes().filter(|byte| *byte == b'_').count();
-    if underscores >= 4 && rest.contains("__dict__") {
-        return Cow::Owned(rest.replace(".__dict__", ""));
-    }
-    Cow::Borrowed(rest)
+    rest
 }
 
 /// Words of which one is in each call that `sink`, `decoder` and `lookup` know, as its name or as its module; others need not be compared
@@ -850,5 +848,35 @@ pub(super) fn as_bytes(value: &Value, codec: &str) -> Value {
         Value::Text(text) => Value::bytes(text.content.as_bytes().to_vec(), Rc::clone(&text.origin)),
         Value::Bytes(_) => value.clone(),
         _ => Value::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_be_known;
+
+    /// The words in quotes between a function's name and its end.
+    fn words(source: &str, function: &str) -> Vec<String> {
+        let body = source.split_once(function).unwrap().1.split_once("\n    }\n").unwrap().0;
+        let quoted = body.split('"').skip(1).step_by(2);
+        let is_name = |word: &&str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        quoted.filter(is_name).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_word_that_a_known_call_is_told_by_is_among_the_known() {
+        let sources = [
+            (include_str!("sink.rs"), "fn sink("),
+            (include_str!("call.rs"), "fn decoder("),
+            (include_str!("call.rs"), "fn lookup("),
+        ];
+        for (source, function) in sources {
+            let words = words(source, function);
+            assert!(words.len() > 15, "{function} was not found");
+            for word in words {
+                assert!(may_be_known("", &word), "{word} of {function} is missing among the known words");
+            }
+        }
+        assert!(!may_be_known("self", "append"));
     }
 }
