@@ -4,6 +4,7 @@ use crate::rootfs::Rootfs;
 use crate::runc::{Output, output};
 use anyhow::{Context, Result, ensure};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// `docker` or `podman` with the options that lead to one engine.
@@ -44,10 +45,33 @@ impl Client {
         options: &[&str],
         command: &[&str],
     ) -> Result<EngineContainer<'_>> {
-        let image = rootfs.image();
-        let args = [&["run", "--detach", "--network=none"], options, &[&image], command].concat();
+        self.container_of(&rootfs.image(), options, command)
+    }
+
+    fn container_of(&self, image: &str, options: &[&str], command: &[&str]) -> Result<EngineContainer<'_>> {
+        let args = [&["run", "--detach", "--network=none"], options, &[image], command].concat();
         let id = self.call(&args)?.trim().to_owned();
         Ok(EngineContainer { client: self, id })
+    }
+
+    /// Makes an image of this name out of a root file system, with a layer for what each of the steps, which are shell text,
+    /// changes in it.
+    pub(crate) fn layer(&self, rootfs: &Rootfs, options: &[&str], steps: &[&str], name: &str) -> Result<()> {
+        let mut image = rootfs.image();
+        for step in steps {
+            let container = self.container_of(&image, options, &["sh", "-c", step])?;
+            let status = container.wait()?;
+            ensure!(status == 0, "{step:?} ended with {status} in a container of {image}");
+            self.call(&["commit", container.id(), name])?;
+            image = name.to_owned();
+        }
+        Ok(())
+    }
+
+    /// Writes an image to a file or folder; `options` are those of `save`.
+    pub(crate) fn save(&self, options: &[&str], image: &str, path: &Path) -> Result<()> {
+        self.call(&[&["save"], options, &["--output", &path.display().to_string(), image]].concat())?;
+        Ok(())
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {

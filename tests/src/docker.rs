@@ -65,6 +65,16 @@ impl Docker {
         self.client.import(rootfs)
     }
 
+    /// Makes an image with a layer for what each of the steps, which are shell text, changes.
+    pub fn layer(&self, rootfs: &Rootfs, steps: &[&str], name: &str) -> Result<()> {
+        self.client.layer(rootfs, &[], steps, name)
+    }
+
+    /// Writes an image to a file, as `docker save` does.
+    pub fn save(&self, image: &str, path: &Path) -> Result<()> {
+        self.client.save(&[], image, path)
+    }
+
     /// Starts a container in the background; `options` are those of `docker run`.
     pub fn container(
         &self,

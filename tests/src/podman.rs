@@ -7,6 +7,9 @@ use crate::rootfs::Rootfs;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
+/// Its own default raises limits beyond what a test in a container may.
+const LIMITS: [&str; 2] = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
+
 /// A Podman of the test's own, without networks. Dropping it ends everything it runs.
 #[derive(Debug)]
 pub struct Podman {
@@ -56,9 +59,17 @@ impl Podman {
         options: &[&str],
         command: &[&str],
     ) -> Result<EngineContainer<'_>> {
-        // Its own default raises limits beyond what a test in a container may.
-        let limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
-        self.client.container(rootfs, &[&limits, options].concat(), command)
+        self.client.container(rootfs, &[&LIMITS, options].concat(), command)
+    }
+
+    /// Makes an image with a layer for what each of the steps, which are shell text, changes.
+    pub fn layer(&self, rootfs: &Rootfs, steps: &[&str], name: &str) -> Result<()> {
+        self.client.layer(rootfs, &LIMITS, steps, name)
+    }
+
+    /// Writes an image in one of Podman's formats: `docker-archive`, `oci-archive`, `oci-dir`, `docker-dir`.
+    pub fn save(&self, format: &str, image: &str, path: &Path) -> Result<()> {
+        self.client.save(&["--format", format], image, path)
     }
 
     /// Starts the service on a socket.
