@@ -48,7 +48,7 @@ fn imitations(language: Language) -> [Vec<Vec<u8>>; 2] {
     let mut found = [Vec::new(), Vec::new()];
     for path in paths {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.ends_with(".b64") && name.contains(&format!(".{language}.")) {
+        if name.ends_with(".b64") && name.contains(&format!(".{language}.").to_lowercase()) {
             let encoded: String = std::fs::read_to_string(&path).unwrap().split_whitespace().collect();
             found[usize::from(!name.starts_with("benign"))].push(STANDARD.decode(encoded).unwrap());
         }
