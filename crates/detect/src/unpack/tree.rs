@@ -17,6 +17,9 @@ const RECOVERY_TICKS: u32 = 32;
 /// says nothing of that, the stretches that are asked for do.
 const STRETCH: usize = 4 << 10;
 
+/// Bytes of the longest character in UTF-8.
+const LONGEST_CHARACTER: usize = 4;
+
 /// Shortest text that is remembered where it was given up on. Hashing it costs a hundredth of parsing it.
 const SHORTEST_REMEMBERED: usize = 16 << 10;
 
@@ -81,13 +84,17 @@ fn parse_within(allowed: u32, left: &mut usize, grammar: &Grammar, text: &[u8]) 
         }
     };
     let options = ParseOptions::new().progress_callback(&mut count);
+    let mut given = 0;
     let mut input = |at: usize, _| {
         stretches.set(stretches.get().saturating_sub(1));
-        if stretches.get() == 0 {
+        if stretches.get() > 0 {
+            given = text.len().min(at.saturating_add(STRETCH));
+        } else if at.saturating_add(LONGEST_CHARACTER) <= given {
             return &[][..];
         }
-        let rest = text.get(at..).unwrap_or_default();
-        rest.get(..STRETCH).unwrap_or(rest)
+        // What a stretch ended with is given once more: the lexer asks again where that is no whole character, and reads
+        // what it then gets, even if that is nothing at address zero.
+        text.get(at..given).unwrap_or_default()
     };
     let tree = parser.parse_with_options(&mut input, None, Some(options));
     *left = stretches.get();
@@ -106,4 +113,25 @@ fn remember(text: GivenUp) {
         }
         texts.push_back(text);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_that_a_stretch_cuts_is_survived_where_no_stretch_is_left() {
+        for (character, before) in [("\u{20ac}", 1), ("\u{20ac}", 2), ("\u{1f40d}", 3)] {
+            let mut text = vec![b'x'; STRETCH - before];
+            text.extend(character.as_bytes());
+            text.extend(b" y\n");
+            for grammar in [tree_sitter_bash::LANGUAGE, tree_sitter_python::LANGUAGE] {
+                for mut left in 1..5 {
+                    let stretches = left;
+                    let (tree, _) = parse_within(1000, &mut left, &grammar.into(), &text);
+                    assert_eq!(tree.is_some(), left > 0, "{stretches} stretches, {before} bytes");
+                }
+            }
+        }
+    }
 }
