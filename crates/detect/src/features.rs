@@ -13,7 +13,7 @@ use crate::text::{Piece, pieces};
 use evidence::Language;
 
 /// Version of the mapping from text to buckets.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;
 
 /// Buckets of grams of one language, as a power of two.
 pub const BUCKET_BITS: u32 = 20;

@@ -266,15 +266,18 @@ pub struct Values {
     indicator: f32,
 }
 
-/// Added to the number of indicators, so that a lone one has half the length of many.
-const INDICATOR_DAMPING: usize = 3;
+/// Added to the number of indicators, so that a lone one has a third of the length of many.
+const INDICATOR_DAMPING: usize = 8;
+
+/// Length of the indicators beside that of the grams.
+const INDICATOR_LENGTH: f32 = 0.8;
 
 impl Values {
     /// For a window with these buckets.
     pub fn of(buckets: &[u32]) -> Self {
         let grams = buckets.iter().filter(|&&bucket| bucket < GRAMS).count();
         let indicators = buckets.len() - grams;
-        Self { gram: 1.0 / root(grams.max(1)), indicator: 1.0 / root(indicators + INDICATOR_DAMPING) }
+        Self { gram: 1.0 / root(grams.max(1)), indicator: INDICATOR_LENGTH / root(indicators + INDICATOR_DAMPING) }
     }
 
     /// The value of one of the buckets.

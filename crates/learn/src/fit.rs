@@ -2,10 +2,10 @@
 //!
 //! A text is judged by its highest window, so the model must learn from windows too. But a window of a
 //! malicious file is often harmless, so the first round learns from whole texts, and later rounds
-//! add for each benign text its highest windows, and for each malicious text its highest one (multiple
-//! instance learning, as in Andrews et al. 2002).
+//! add the highest windows of each text (multiple instance learning, as in Andrews et al. 2002).
 
 use crate::corpus::{Confidence, Sample};
+use crate::disguise::DisguisedCopy;
 use crate::imitate::NO_COLLECTION;
 use crate::solve::{Rows, Weights};
 use crate::{LearnError, Progress, Stage};
@@ -18,8 +18,9 @@ use std::collections::HashMap;
 /// Rounds of adding windows.
 const WINDOW_ROUNDS: u64 = 1;
 
-/// Benign windows of one text that are added at most.
-const BENIGN_WINDOWS: usize = 3;
+/// Windows of one text that are added at most. Of a malicious text more than the highest one, for there the first weights
+/// may be wrong.
+const WINDOWS: usize = 3;
 
 /// Benign windows below this margin teach nothing.
 const EASY_MARGIN: f32 = -1.0;
@@ -37,8 +38,12 @@ const ATTACK_COST: f32 = 0.4;
 /// Cost of an imitation of everyday text: what it stands for runs thousands of times an hour.
 const EVERYDAY_COST: f32 = 0.5;
 
-/// Gives each sample its cost: trusted labels count more, and a cluster counts as the square root of its size.
-pub(crate) fn weigh<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<Weighed<'s>> {
+/// Gives each sample its cost: trusted labels count more, and a cluster counts as the square root of its size. A copy in
+/// disguise costs its share of what its original does.
+pub(crate) fn weigh<'s>(
+    samples: impl Iterator<Item = &'s Sample>,
+    copies: impl Iterator<Item = &'s DisguisedCopy>,
+) -> Vec<Weighed<'s>> {
     let samples: Vec<_> = samples.collect();
     let mut size_of: HashMap<(u64, bool), f32> = HashMap::new();
     for sample in &samples {
@@ -56,7 +61,9 @@ pub(crate) fn weigh<'s>(samples: impl Iterator<Item = &'s Sample>) -> Vec<Weighe
         };
         trust / size_of.get(&(sample.cluster, sample.is_malicious)).map_or(1.0, |size| size.sqrt())
     };
-    samples.into_iter().map(|sample| Weighed { sample, cost: cost(sample) }).collect()
+    let originals = samples.iter().map(|&sample| Weighed { sample, cost: cost(sample) });
+    let copies = copies.map(|copy| Weighed { sample: &copy.sample, cost: copy.share * cost(&copy.sample) });
+    originals.chain(copies).collect()
 }
 
 /// Trains a scorer that is not calibrated yet. Of samples in the other language, what they carry in this one counts.
@@ -122,7 +129,6 @@ fn add_windows(
     one: Weighed<'_>,
 ) {
     let mut windows: Vec<(f32, Vec<u32>)> = Vec::new();
-    let keep = if one.sample.is_malicious { 1 } else { BENIGN_WINDOWS };
     let mut count = 0;
     let opened = detect::open(one.sample.language, &one.sample.text);
     for text in opened.texts_in(one.sample.language, language) {
@@ -131,8 +137,8 @@ fn add_windows(
             let margin = scorer.margin(window.buckets);
             let teaches = one.sample.is_malicious || margin > EASY_MARGIN;
             let lowest_kept = windows.last().map_or(f32::NEG_INFINITY, |(margin, _)| *margin);
-            if teaches && (windows.len() < keep || margin > lowest_kept) {
-                windows.truncate(keep - 1);
+            if teaches && (windows.len() < WINDOWS || margin > lowest_kept) {
+                windows.truncate(WINDOWS - 1);
                 windows.push((margin, window.buckets.to_vec()));
                 windows.sort_by(|a, b| b.0.total_cmp(&a.0));
             }

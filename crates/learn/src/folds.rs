@@ -4,7 +4,8 @@
 //! Refuses: imitations as tests; they train, in the fold of their template, and are not counted.
 
 use crate::calibrate::Points;
-use crate::corpus::{Corpus, Sample, hash};
+use crate::corpus::{Corpus, Record, Sample, hash};
+use crate::disguise::DisguisedCopy;
 use crate::fit::{fit, weigh};
 use crate::judging::{Judge, Judged, judge_all, points_of};
 use crate::progress::in_parallel;
@@ -12,7 +13,13 @@ use crate::{LearnError, Progress, Stage, TrainOptions, imitate};
 use detect::Indicators;
 use detect::model::Scorer;
 use evidence::Language;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+/// Benign texts of a fold and a language that pad its malicious texts.
+const PADDING: usize = 400;
+
+/// Texts that a thread disguises at once.
+const BATCH: usize = 256;
 
 /// What is held out together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +43,7 @@ pub(crate) struct CrossValidation<'c> {
 struct Task<'c> {
     language: Language,
     imitations: &'c [Sample],
+    copies: &'c [DisguisedCopy],
     fold: Option<usize>,
 }
 
@@ -52,9 +60,11 @@ pub(crate) fn cross_validate<'c>(
     for language in languages_of(corpus)? {
         imitations.push((language, imitate::samples(language, options.imitations, options.seed)?));
     }
+    let copies = disguised_copies(corpus, unit, options, progress)?;
+    let copies = copies.as_slice();
     let fold_count = usize::try_from(options.folds).unwrap_or(usize::MAX);
     let folds: Vec<_> = (0..fold_count).map(Some).chain(with_whole.then_some(None)).collect();
-    let task_of = |(language, imitations), fold| Task { language, imitations, fold };
+    let task_of = |(language, imitations), fold| Task { language, imitations, copies, fold };
     let tasks: Vec<Task<'_>> = imitations
         .iter()
         .flat_map(|(language, made)| folds.iter().map(move |&fold| task_of((*language, made), fold)))
@@ -98,7 +108,7 @@ fn languages_of(corpus: &Corpus) -> Result<Vec<Language>, LearnError> {
 }
 
 fn train(
-    Task { language, imitations, fold }: Task<'_>,
+    Task { language, imitations, copies, fold }: Task<'_>,
     corpus: &Corpus,
     unit: Unit,
     indicators: &Indicators,
@@ -114,8 +124,40 @@ fn train(
     let samples = all().filter(|sample| sample.language == language);
     let carriers = all().filter(|sample| sample.language != language && !sample.is_malicious);
     let is_known = |sample: &&Sample| !is_held_out(sample) && !hidden.contains(&sample.cluster);
-    let known = weigh(samples.chain(imitations).chain(carriers).filter(is_known));
+    let is_known_copy = |copy: &&DisguisedCopy| copy.sample.language == language && is_known(&&copy.sample);
+    let copies = copies.iter().filter(is_known_copy);
+    let known = weigh(samples.chain(imitations).chain(carriers).filter(is_known), copies);
     fit(language, &known, indicators, options.strength, options.seed, progress)
+}
+
+/// Copies of the corpus in disguise. What pads a text is of its own fold, so that no fold shows in another.
+fn disguised_copies(
+    corpus: &Corpus,
+    unit: Unit,
+    options: &TrainOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<DisguisedCopy>, LearnError> {
+    let fold = |sample: &Sample| fold_of(sample, unit, options);
+    let mut padding: HashMap<(Language, usize), Vec<&[u8]>> = HashMap::new();
+    for Record { sample, .. } in corpus.records.iter().filter(|record| !record.sample.is_malicious) {
+        let texts = padding.entry((sample.language, fold(sample))).or_default();
+        if texts.len() < PADDING {
+            texts.push(&sample.text);
+        }
+    }
+    let batches: Vec<_> = corpus.records.chunks(BATCH).collect();
+    let work = |at: usize, tell: &mut dyn FnMut(Progress)| {
+        let mut copies = Vec::new();
+        for (done, Record { sample, .. }) in (0..).zip(batches[at]) {
+            let total = batches[at].len() as u64;
+            tell(Progress { stage: Stage::Disguising(sample.language), done, total });
+            let padding = padding.get(&(sample.language, fold(sample))).map_or(&[][..], Vec::as_slice);
+            copies.extend(DisguisedCopy::all_of(sample, padding, options.seed));
+        }
+        Ok(copies)
+    };
+    let copies = in_parallel(batches.len(), options.thread_count(), work, progress)?;
+    Ok(copies.into_iter().flatten().collect())
 }
 
 /// Gives each fold the calibration and the thresholds that the other folds set.

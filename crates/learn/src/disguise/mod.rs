@@ -5,6 +5,7 @@
 //!
 //! Owns: the list of disguises and their transforms. Refuses: running anything.
 
+mod copies;
 mod padding;
 mod python;
 mod shell;
@@ -13,6 +14,7 @@ mod words;
 mod wrap;
 
 use crate::random::Random;
+pub(crate) use copies::DisguisedCopy;
 use evidence::Language;
 use wrap::Encoding;
 
