@@ -277,7 +277,10 @@ impl Values {
     pub fn of(buckets: &[u32]) -> Self {
         let grams = buckets.iter().filter(|&&bucket| bucket < GRAMS).count();
         let indicators = buckets.len() - grams;
-        Self { gram: 1.0 / root(grams.max(1)), indicator: INDICATOR_LENGTH / root(indicators + INDICATOR_DAMPING) }
+        Self {
+            gram: 1.0 / root(grams.max(1)),
+            indicator: INDICATOR_LENGTH / root(indicators + INDICATOR_DAMPING),
+        }
     }
 
     /// The value of one of the buckets.

@@ -33,7 +33,7 @@ pub(crate) struct Weighed<'s> {
 }
 
 /// Cost of an imitated attack: a template counts somewhat more than a cluster, for what it stands for is rare in corpora.
-const ATTACK_COST: f32 = 0.4;
+const ATTACK_COST: f32 = 0.6;
 
 /// Cost of an imitation of everyday text: what it stands for runs thousands of times an hour.
 const EVERYDAY_COST: f32 = 0.5;

@@ -49,7 +49,7 @@ impl Default for TrainOptions {
             seed: 1,
             cluster_limit: 6,
             folds: 5,
-            strength: 0.5,
+            strength: 0.7,
             imitations: 8,
             threads: None,
         }

@@ -10,6 +10,10 @@ use detect::model::Values;
 /// Passes over the rows; later ones change the order of scores no more.
 const PASSES: usize = 12;
 
+/// Part of the cost that would lie halfway between the corpus's balance and an even one. A false alarm is the dearer
+/// error: thresholds lie where one in a thousand harmless texts is beyond them.
+const MALICE: f32 = 0.4;
+
 /// Rows of buckets with a label and a cost.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
@@ -83,11 +87,11 @@ impl Rows {
         }
     }
 
-    /// Square root of benign by malicious cost: halfway between the corpus's balance and an even one.
+    /// What a malicious row costs beside a benign one.
     fn balance(&self) -> f32 {
         let total = |wanted| {
             self.rows.iter().filter(|row| row.is_malicious == wanted).map(|row| row.cost).sum::<f32>()
         };
-        (total(false).max(1.0) / total(true).max(1.0)).sqrt()
+        MALICE * (total(false).max(1.0) / total(true).max(1.0)).sqrt()
     }
 }

@@ -50,7 +50,10 @@ impl DisguisedCopy {
         let key = hash(&sample.cluster.to_le_bytes());
         let disguises = match sample.is_malicious {
             true => OF_MALICIOUS,
-            false => usize::try_from(key % BENIGN_CLUSTERS).ok().and_then(|at| OF_BENIGN.get(at..=at)).unwrap_or_default(),
+            false => usize::try_from(key % BENIGN_CLUSTERS)
+                .ok()
+                .and_then(|at| OF_BENIGN.get(at..=at))
+                .unwrap_or_default(),
         };
         let copy = |&(disguise, share): &(Disguise, f32)| {
             let mut random = Random::new(seed ^ sample.cluster ^ hash(disguise.name().as_bytes()));
