@@ -13,7 +13,7 @@ use crate::text::{Piece, pieces};
 use evidence::Language;
 
 /// Version of the mapping from text to buckets.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// Buckets of grams of one language, as a power of two.
 pub const BUCKET_BITS: u32 = 20;
@@ -95,7 +95,7 @@ impl<'i> Extractor<'i> {
         self.seen_in_whole = whole_seen;
     }
 
-    /// Shows each piece of a range of the text, as it was written, with its indicators and the buckets that it adds to those before it.
+    /// Shows each piece of a range of the text, with comments and with escaped letters decoded, with its indicators and the buckets that it adds to those before it.
     pub(crate) fn pieces_of(
         &mut self,
         (head, tail): (&[u8], &[u8]),
@@ -112,8 +112,8 @@ impl<'i> Extractor<'i> {
                 if at >= start {
                     buckets.clear();
                     let marks = self.add_piece(piece, &mut sequence, &mut buckets);
-                    let written = part.get(piece.at..piece.at + piece.bytes.len()).unwrap_or(piece.bytes);
-                    visit(Piece { bytes: written, ..piece }, marks, &buckets);
+                    let said = read.said.get(piece.at..piece.at + piece.bytes.len()).unwrap_or(piece.bytes);
+                    visit(Piece { bytes: said, ..piece }, marks, &buckets);
                 } else {
                     let end = piece.at + piece.bytes.len();
                     sequence.add_until(end, &mut |_| {});

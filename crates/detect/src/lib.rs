@@ -71,15 +71,6 @@ pub fn open(language: Language, bytes: &[u8]) -> Opened<'_> {
     Opened { text, layers, facts }
 }
 
-/// What a layer must look worse by where its language is another than its carrier's: harmless texts carry many short
-/// commands of the other language, and among many one looks bad by chance.
-const FOREIGN_HANDICAP: f32 = 0.3;
-
-/// What is taken off the margin of a layer.
-pub fn handicap(carrier: Language, layer: Language) -> f32 {
-    if carrier == layer { 0.0 } else { FOREIGN_HANDICAP }
-}
-
 /// The window of a text that speaks most for malice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peak {
@@ -146,8 +137,7 @@ impl Detector {
                 true => &mut extractor,
                 false => foreign.get_or_insert_with(|| Extractor::new(layer.language, &self.indicators)),
             };
-            let peak = self.peak(extractor, &layer.text, b"");
-            Peak { margin: peak.margin - handicap(language, layer.language), ..peak }
+            self.peak(extractor, &layer.text, b"")
         };
         let layers: Vec<Peak> = opened.layers.iter().map(&mut peak_of).collect();
         let worst_layer = (0..layers.len()).max_by(|&a, &b| layers[a].margin.total_cmp(&layers[b].margin));

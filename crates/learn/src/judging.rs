@@ -71,8 +71,7 @@ impl<'i> Examiner<'i> {
         for (of, extractor) in [(Language::Python, &mut self.python), (Language::Shell, &mut self.shell)] {
             let Some((scorer, _)) = judge.part(of) else { continue };
             for text in opened.texts_in(language, of) {
-                let margin = highest_margin(extractor, scorer, text) - detect::handicap(language, of);
-                highest = highest.max(margin);
+                highest = highest.max(highest_margin(extractor, scorer, text));
             }
         }
         Some(highest)

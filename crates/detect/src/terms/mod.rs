@@ -6,6 +6,7 @@
 //!
 //! Owns: the two lexers. They accept any bytes and take linear time. Refuses: grammar, weights.
 
+mod escapes;
 mod flows;
 mod python;
 mod shell;
@@ -13,6 +14,7 @@ mod words;
 
 pub(crate) use flows::Flow;
 
+use escapes::Decoded;
 use evidence::Language;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -35,7 +37,9 @@ pub(crate) struct Terms<'t> {
     pub(crate) terms: Vec<Term>,
     /// What happens to values, by ascending place.
     pub(crate) flows: Vec<(u32, Flow)>,
-    /// The text, of the same length and lines, with blanks in place of comments and documentation.
+    /// The text with its escaped letters decoded; of the same lines.
+    pub(crate) said: Cow<'t, [u8]>,
+    /// The same with blanks in place of comments and documentation.
     pub(crate) code: Cow<'t, [u8]>,
 }
 
@@ -43,11 +47,28 @@ pub(crate) struct Terms<'t> {
 pub(crate) fn read(language: Language, text: &[u8]) -> Terms<'_> {
     // Offsets have 32 bits; the rest of a longer text is not judged, and nobody passes one.
     let text = text.get(..text.len().min(u32::MAX as usize)).unwrap_or(text);
+    let Some(Decoded { text, runs }) = escapes::decode(text) else { return read_decoded(language, text) };
+    let Terms { mut terms, flows, code, .. } = read_decoded(language, &text);
+    let code = Cow::Owned(code.into_owned());
+    let mark = |&at: &usize| Term { hash: hash(ESCAPED, b""), at: place(at), is_aside: true };
+    terms.extend(runs.iter().map(mark));
+    terms.sort_by_key(|term| term.at);
+    Terms { terms, flows, said: Cow::Owned(text), code }
+}
+
+fn read_decoded(language: Language, text: &[u8]) -> Terms<'_> {
     match language {
         Language::Python => python::read(text),
         Language::Shell => shell::read(text),
     }
 }
+
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// Tag of runs of escaped letters.
+const ESCAPED: u8 = b'\\';
 
 /// Python with blanks in place of its comments.
 pub(crate) fn python_without_comments(text: &[u8]) -> Cow<'_, [u8]> {
@@ -109,10 +130,10 @@ struct Collector {
 
 impl Collector {
     fn push(&mut self, at: usize, hash: u64) {
-        self.terms.push(Term { hash, at: u32::try_from(at).unwrap_or(u32::MAX), is_aside: false });
+        self.terms.push(Term { hash, at: place(at), is_aside: false });
     }
 
     fn push_aside(&mut self, at: usize, hash: u64) {
-        self.terms.push(Term { hash, at: u32::try_from(at).unwrap_or(u32::MAX), is_aside: true });
+        self.terms.push(Term { hash, at: place(at), is_aside: true });
     }
 }

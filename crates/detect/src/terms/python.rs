@@ -2,6 +2,7 @@
 
 use super::flows::{self, Flow, Sinks, Sources};
 use super::{Collector, HashedMap, Terms, hash, join, without, words};
+use std::borrow::Cow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -43,7 +44,7 @@ pub(super) fn read(text: &[u8]) -> Terms<'_> {
     let (tokens, comments) = lex(text);
     let reader = Reader { text, tokens: &tokens, bound: HashedMap::default() }.bind();
     let (terms, flows) = reader.terms();
-    Terms { terms, flows, code: without(text, &comments) }
+    Terms { terms, flows, said: Cow::Borrowed(text), code: without(text, &comments) }
 }
 
 /// Where the comments of a text stand.

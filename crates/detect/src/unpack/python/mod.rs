@@ -2,6 +2,7 @@
 
 mod ast;
 mod blocks;
+mod builtin;
 mod call;
 mod eval;
 mod literal;
