@@ -59,9 +59,12 @@ pub(crate) fn card(finding: &Finding, executions: &[Execution], place: &Place, w
     when(&mut sheet, finding, executions);
     research(&mut sheet, finding);
     sheet.section("What to do");
-    // The links stand above.
     for (index, step) in guidance::next_steps(finding, place).iter().enumerate() {
-        sheet.numbered(index + 1, &step.text);
+        // The links stand above.
+        match step.text.strip_suffix(':').filter(|_| step.command.is_none()) {
+            Some(text) => sheet.numbered(index + 1, &format!("{text}.")),
+            None => sheet.numbered(index + 1, &step.text),
+        }
         if let Some(command) = &step.command {
             sheet.command(command);
         }
