@@ -26,12 +26,19 @@ const SHORTEST_REMEMBERED: usize = 16 << 10;
 /// Texts that each thread remembers.
 const MOST_REMEMBERED: usize = 64;
 
-/// A text that was given up on, within a bound.
+/// A text that was given up on, since it takes more ticks than are allowed.
 struct GivenUp {
     text: Sha256,
     grammar: Grammar,
     allowed: u32,
+    cost: Cost,
+}
+
+/// What parsing took.
+#[derive(Clone, Copy)]
+struct Cost {
     ticks: u32,
+    stretches: usize,
 }
 
 thread_local! {
@@ -50,31 +57,34 @@ pub(super) fn parse(session: &mut Session, grammar: &Grammar, text: &[u8]) -> Op
     let allowed =
         u32::try_from(text.len() / 20).unwrap_or(u32::MAX).saturating_add(60).min(session.parse_ticks);
     let hash = (text.len() >= SHORTEST_REMEMBERED).then(|| Sha256::of(text));
-    let known = hash.and_then(|hash| remembered(&hash, grammar, allowed));
-    let (tree, ticks) = match known {
-        Some(ticks) => (None, ticks),
-        None => parse_within(allowed, &mut session.parse_stretches, grammar, text),
+    let left = session.parse_stretches;
+    let known = hash.and_then(|hash| remembered(&hash, grammar, allowed, left));
+    let (tree, cost) = match known {
+        Some(cost) => (None, cost),
+        None => parse_within(allowed, left, grammar, text),
     };
-    session.parse_ticks = session.parse_ticks.saturating_sub(ticks);
+    session.parse_ticks = session.parse_ticks.saturating_sub(cost.ticks);
+    session.parse_stretches = left.saturating_sub(cost.stretches);
     session.facts.is_parsed = true;
     if tree.is_none() {
         session.facts.is_incomplete = true;
-        if let (Some(text), None) = (hash, known) {
-            remember(GivenUp { text, grammar: grammar.clone(), allowed, ticks });
+        // Where the stretches ran out, more of them may be left another time.
+        if let (Some(text), None, true) = (hash, known, cost.stretches < left) {
+            remember(GivenUp { text, grammar: grammar.clone(), allowed, cost });
         }
     }
     tree
 }
 
-/// The tree, if it takes no more ticks than are allowed and no more stretches than are left, and the ticks that it took.
-fn parse_within(allowed: u32, left: &mut usize, grammar: &Grammar, text: &[u8]) -> (Option<Tree>, u32) {
+/// The tree, if it takes no more ticks than are allowed and fewer stretches than are left.
+fn parse_within(allowed: u32, left: usize, grammar: &Grammar, text: &[u8]) -> (Option<Tree>, Cost) {
     let mut parser = Parser::new();
     if parser.set_language(grammar).is_err() {
-        return (None, 0);
+        return (None, Cost { ticks: 0, stretches: 0 });
     }
     let mut ticks = 0_u32;
     // The lexer is told that the text ends where it asked for too much, so that it comes back soon.
-    let stretches = Cell::new(*left);
+    let stretches = Cell::new(left);
     let mut count = |state: &tree_sitter::ParseState| {
         ticks += if state.has_error() { RECOVERY_TICKS } else { 1 };
         if ticks > allowed || stretches.get() == 0 {
@@ -97,13 +107,14 @@ fn parse_within(allowed: u32, left: &mut usize, grammar: &Grammar, text: &[u8]) 
         text.get(at..given).unwrap_or_default()
     };
     let tree = parser.parse_with_options(&mut input, None, Some(options));
-    *left = stretches.get();
-    (tree.filter(|_| stretches.get() > 0), ticks)
+    (tree.filter(|_| stretches.get() > 0), Cost { ticks, stretches: left - stretches.get() })
 }
 
-fn remembered(hash: &Sha256, grammar: &Grammar, allowed: u32) -> Option<u32> {
+/// What it took to give this text up, if parsing it again would go the same way: stretches must be left all the while.
+fn remembered(hash: &Sha256, grammar: &Grammar, allowed: u32, left: usize) -> Option<Cost> {
     let is_same = |one: &&GivenUp| one.text == *hash && one.allowed == allowed && one.grammar == *grammar;
-    GIVEN_UP.with_borrow(|texts| texts.iter().find(is_same).map(|one| one.ticks))
+    let cost = GIVEN_UP.with_borrow(|texts| texts.iter().find(is_same).map(|one| one.cost));
+    cost.filter(|cost| cost.stretches < left)
 }
 
 fn remember(text: GivenUp) {
@@ -119,6 +130,30 @@ fn remember(text: GivenUp) {
 mod tests {
     use super::*;
 
+    /// What parsing a text leaves of the stretches, and whether there was a tree.
+    fn parsed(text: &[u8], stretches: usize) -> (bool, usize, u32) {
+        let mut session = Session::new();
+        session.parse_stretches = stretches;
+        let tree = parse(&mut session, &tree_sitter_python::LANGUAGE.into(), text);
+        (tree.is_some(), session.parse_stretches, session.parse_ticks)
+    }
+
+    #[test]
+    fn what_was_parsed_before_changes_no_answer() {
+        let ordinary = b"x = f(1)\n".repeat(SHORTEST_REMEMBERED / 8);
+        assert!(!parsed(&ordinary, 2).0);
+        assert!(parsed(&ordinary, 2_500).0, "it was given up on for want of stretches, which are there now");
+        let hopeless = b"def ) class ] in = ".repeat(SHORTEST_REMEMBERED / 16);
+        let first = parsed(&hopeless, 2_500);
+        assert!(
+            !first.0 && (1..2_500).contains(&first.1) && first.2 < Session::new().parse_ticks,
+            "{first:?}"
+        );
+        assert_eq!(parsed(&hopeless, 2_500), first);
+        let few = parsed(&hopeless, 3);
+        assert_eq!(std::thread::spawn(move || parsed(&hopeless, 3)).join().unwrap(), few);
+    }
+
     #[test]
     fn a_character_that_a_stretch_cuts_is_survived_where_no_stretch_is_left() {
         for (character, before) in [("\u{20ac}", 1), ("\u{20ac}", 2), ("\u{1f40d}", 3)] {
@@ -126,10 +161,9 @@ mod tests {
             text.extend(character.as_bytes());
             text.extend(b" y\n");
             for grammar in [tree_sitter_bash::LANGUAGE, tree_sitter_python::LANGUAGE] {
-                for mut left in 1..5 {
-                    let stretches = left;
-                    let (tree, _) = parse_within(1000, &mut left, &grammar.into(), &text);
-                    assert_eq!(tree.is_some(), left > 0, "{stretches} stretches, {before} bytes");
+                for left in 1..5 {
+                    let (tree, cost) = parse_within(1000, left, &grammar.into(), &text);
+                    assert_eq!(tree.is_some(), cost.stretches < left, "{left} stretches, {before} bytes");
                 }
             }
         }
