@@ -5,7 +5,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use detect::Detector;
-use evidence::{Label, Language, Technique, Unseen, Verdict};
+use evidence::{Label, Language, Reason, Technique, Unseen, Verdict};
 use std::path::PathBuf;
 
 struct Case {
@@ -73,8 +73,9 @@ fn reasons_say_what_an_analyst_would_say() {
         let given: Vec<_> = verdict.reasons.iter().map(|reason| reason.indicator.as_str()).collect();
         assert!(given.contains(&words), "{name}: {given:?} lacks {words:?}");
         assert!(given.len() <= 8, "{name}: {given:?}");
-        let of_text = verdict.reasons.iter().filter(|reason| reason.layer.is_none());
-        assert!(of_text.is_sorted_by(|a, b| a.weight >= b.weight), "{name}");
+        // Those of the deciding layer come first.
+        let order = |reason: &Reason| (reason.layer.is_none(), -reason.weight);
+        assert!(verdict.reasons.is_sorted_by(|a, b| order(a) <= order(b)), "{name}");
     }
 }
 

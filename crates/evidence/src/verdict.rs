@@ -78,7 +78,7 @@ pub struct Reason {
     /// The layer that `line` counts in, as an index into [`Verdict::layers`]; absent for the judged text itself.
     #[serde(default)]
     pub layer: Option<u32>,
-    /// That line or its decisive part, at most 200 characters; not escaped.
+    /// That line or its decisive part as it says, escaped letters (`\x63`) decoded; at most 200 characters, not escaped itself.
     pub excerpt: String,
     /// Contribution to the score, in the model's units (log-odds); comparable within one verdict only.
     pub weight: f32,

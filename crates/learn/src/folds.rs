@@ -7,7 +7,7 @@ use crate::calibrate::Points;
 use crate::corpus::{Corpus, Record, Sample, hash};
 use crate::disguise::DisguisedCopy;
 use crate::fit::{fit, weigh};
-use crate::judging::{Judge, Judged, judge_all, points_of};
+use crate::judging::{BATCH, Judge, Judged, judge_all, points_of};
 use crate::progress::in_parallel;
 use crate::{LearnError, Progress, Stage, TrainOptions, imitate};
 use detect::Indicators;
@@ -17,9 +17,6 @@ use std::collections::{HashMap, HashSet};
 
 /// Benign texts of a fold and a language that pad its malicious texts.
 const PADDING: usize = 400;
-
-/// Texts that a thread disguises at once.
-const BATCH: usize = 256;
 
 /// What is held out together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use evidence::{Label, Language};
 use std::collections::HashMap;
 
 /// Texts that a thread takes at once.
-const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 256;
 
 /// What judges texts: the scorers of a fold or of a model, with their calibration and thresholds.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 //! Owns: the sample, which bounds the time. Refuses: texts that their model knows.
 
 use crate::corpus::hash;
-use crate::disguise::Disguise;
+use crate::disguise::{Disguise, LONGEST_DISGUISED};
 use crate::evaluation::first_of_clusters;
 use crate::judging::{Examiner, Judge, Judged};
 use crate::progress::in_parallel;
@@ -12,9 +12,6 @@ use crate::{EvalOptions, LearnError, Progress, Random, Stage};
 use detect::Indicators;
 use evidence::{Label, Language};
 use serde::Serialize;
-
-/// Bytes of the longest text that is disguised.
-const LONGEST: usize = 256 << 10;
 
 /// Benign texts of a fold and a language that pad malicious ones.
 const PADDING: usize = 40;
@@ -86,7 +83,7 @@ fn choose<'j, 'c>(
             let sample = &one.record.sample;
             (sample.language, sample.is_malicious) == (language, is_malicious)
                 && is_counted(sample)
-                && sample.text.len() <= LONGEST
+                && sample.text.len() <= LONGEST_DISGUISED
         })
     };
     let mut texts = first_of_clusters(of_label(is_malicious));

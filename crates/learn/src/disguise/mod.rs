@@ -18,6 +18,9 @@ pub(crate) use copies::DisguisedCopy;
 use evidence::Language;
 use wrap::Encoding;
 
+/// Bytes of the longest text that is disguised, or parsed for it.
+pub(crate) const LONGEST_DISGUISED: usize = 256 << 10;
+
 /// Where padding stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {

@@ -2,6 +2,7 @@
 //!
 //! Owns: bounds of what is parsed. Refuses: knowing a language.
 
+use super::LONGEST_DISGUISED;
 use evidence::Language;
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
@@ -10,9 +11,6 @@ use tree_sitter::{ParseOptions, ParseState, Parser};
 
 static PYTHON: LazyLock<tree_sitter::Language> = LazyLock::new(|| tree_sitter_python::LANGUAGE.into());
 static SHELL: LazyLock<tree_sitter::Language> = LazyLock::new(|| tree_sitter_bash::LANGUAGE.into());
-
-/// Longer texts are not parsed: their disguises are those that need no syntax.
-const LONGEST: usize = 256 * 1024;
 
 /// Call backs of the parser, one for each 100 operations, that a text may take beyond its share by length.
 const TICKS: usize = 10_000;
@@ -38,7 +36,7 @@ pub(super) struct Parsed<'t> {
 impl<'t> Parsed<'t> {
     /// Nothing where the text is too long, is written to be hard to parse, or has an error of syntax.
     pub(super) fn new(language: Language, text: &'t str) -> Option<Self> {
-        if text.len() > LONGEST || text.contains('\r') {
+        if text.len() > LONGEST_DISGUISED || text.contains('\r') {
             return None;
         }
         let mut parser = Parser::new();
