@@ -110,7 +110,7 @@ impl GrpcSocket {
 
 /// Whether the connection failed rather than the server: a status that came over the wire has no cause.
 fn is_broken(status: &Status) -> bool {
-    status.code() == Code::Unavailable || (status.code() == Code::Unknown && status.source().is_some())
+    status.code() == Code::Unavailable || status.source().is_some()
 }
 
 /// The cause at the bottom: "transport error" helps nobody, "Connection refused" does.

@@ -108,9 +108,13 @@ fn follow_long_paths(exec: &mut Exec) -> bool {
 
 /// The wall-clock time at which the kernel's boot clock was zero. Taken anew each time, since the wall clock may be set.
 fn booted_at(now: Timestamp) -> Timestamp {
+    Timestamp(now.0.saturating_sub(boot_time()))
+}
+
+/// Nanoseconds since the host was started: the probe's clock.
+pub(crate) fn boot_time() -> u64 {
     let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let up = u64::try_from(up.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(up.tv_nsec).unwrap_or(0);
-    Timestamp(now.0.saturating_sub(up))
+    u64::try_from(up.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(up.tv_nsec).unwrap_or(0)
 }
 
 /// An exec and all that is needed to find its files.

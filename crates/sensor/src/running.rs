@@ -18,8 +18,10 @@ use std::sync::mpsc::SyncSender;
 /// Bytes of arguments and of environment that are read of each process.
 const STRINGS_MAX: u64 = 2 * 1024 * 1024;
 
-/// Starts the look in a thread of its own: it takes some 50 µs for each process of the host.
+/// Starts the look in a thread of its own: it takes some 50 µs for each process of the host. `attached_at` is the
+/// boot time in nanoseconds from which on the probe tells of execs.
 pub(crate) fn start(
+    attached_at: u64,
     catalogue: &Arc<Catalogue>,
     settings: &Shared,
     stop: &Arc<Stop>,
@@ -34,7 +36,9 @@ pub(crate) fn start(
                 return;
             }
             let Some(mut exec) = read(pid) else { continue };
-            if exec.header.mount_namespace == host && !settings.include_host {
+            let is_left_out = exec.header.mount_namespace == host && !settings.include_host;
+            // What was forked since then was executed since then, and the probe has told of it.
+            if is_left_out || exec.header.start_time >= attached_at {
                 continue;
             }
             let Some(mut taken) = capture::take(&mut exec, &catalogue, &settings) else { continue };

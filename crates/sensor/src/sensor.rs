@@ -120,6 +120,7 @@ impl Sensor {
         let shared = Arc::new(shared(settings)?);
         let intake = Arc::new(Intake::new(execs));
         let (probe, executables) = attach(settings, &intake)?;
+        let attached_at = capture::boot_time();
         privileges::keep_needed()?;
 
         let catalogue = Arc::new(Catalogue::new(Some(executables)));
@@ -130,7 +131,7 @@ impl Sensor {
             stop: Arc::clone(&stop),
         };
         let readers = start_readers(waiting, &reading, &shared, &seen_by, &hasher)?;
-        running::start(&catalogue, &shared, &stop, seen_by.clone(), hasher)?;
+        running::start(attached_at, &catalogue, &shared, &stop, seen_by.clone(), hasher)?;
         let losses = Losses::new(intake, catalogue, settings.now);
         spawn("urva-poll", move || poll(&probe, &stopped, losses, readers, &seen_by))?;
         Ok((Self { seen }, Stopper { _wake: wake, stop }))
