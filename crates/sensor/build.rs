@@ -14,6 +14,17 @@ fn main() {
         .reference_obj(true)
         .build_and_generate(out.join("exec.skel.rs"))
         .expect("bpf/exec.bpf.c compiles: is clang installed?");
+    // Which registers hold a function's arguments.
+    let target = match std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+        Ok("aarch64") => "-D__TARGET_ARCH_arm64",
+        _ => "-D__TARGET_ARCH_x86",
+    };
+    SkeletonBuilder::new()
+        .source("bpf/texts.bpf.c")
+        .clang_args(["-Wall", "-Werror", "-Wno-unused-function", "-mcpu=v3", target])
+        .reference_obj(true)
+        .build_and_generate(out.join("texts.skel.rs"))
+        .expect("bpf/texts.bpf.c compiles");
     SkeletonBuilder::new()
         .source("bpf/host.bpf.c")
         .obj(out.join("host.bpf.o"))

@@ -21,6 +21,58 @@ pub struct Capture {
     pub container: Option<Container>,
     /// What is missing or doubtful in all this; empty where the capture is complete.
     pub coverage: BTreeSet<CoverageNote>,
+    /// Set where the text is not what the process was started with but one that it compiled while it ran.
+    #[serde(default)]
+    pub compiled: Option<Compiled>,
+}
+
+/// How a text came to be compiled by an interpreter that was running already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compiled {
+    /// The execution of the script that the process was started with; absent where that is not known.
+    pub execution: Option<Execution>,
+    /// Counts the texts of the execution from 1; 0 where the execution is not known.
+    pub number: u32,
+    /// Number of the text during whose compilation and run this one was compiled; absent where that was the script itself,
+    /// or is not known.
+    pub within: Option<u32>,
+    /// Who asked for it.
+    pub by: CompiledBy,
+    /// What the program called the text: the file that it was read from, as a rule, or `<string>`. The program chooses it.
+    pub name: Option<Untrusted>,
+    /// The probe's name of the text, with which a verdict is told to it.
+    pub key: u64,
+}
+
+/// What hands a text to the compiler at run time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CompiledBy {
+    /// Python's `exec` and `eval`.
+    PythonExec,
+    /// Python's `compile`, and the import of a module's source.
+    PythonCompile,
+    /// Bash's `eval`, `source` and traps, and functions that come with the environment.
+    BashEval,
+}
+
+/// What tells one execution from another: a finding counts each once, however often it is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Execution {
+    /// When it was observed.
+    pub at: Timestamp,
+    /// Process id on the host.
+    pub pid: u32,
+    /// Start of the process in 1/100 s since boot.
+    pub start_ticks: u64,
+}
+
+impl Capture {
+    /// The execution that it describes.
+    pub fn execution(&self) -> Execution {
+        let process = &self.process;
+        Execution { at: self.observed_at, pid: process.pid, start_ticks: process.start_ticks }
+    }
 }
 
 /// The script of one execution.
@@ -56,6 +108,8 @@ pub enum ScriptKind {
     Stdin,
     /// A person or a program typing at a prompt.
     Interactive,
+    /// Text that a running program compiled: decoded, received, imported.
+    Compiled,
 }
 
 /// The captured text of a script.
@@ -69,7 +123,7 @@ pub enum Content {
         head: Untrusted,
         /// Bytes up to the end.
         tail: Untrusted,
-        /// Bytes left out between them.
+        /// Bytes left out between them; of a text that was compiled at run time at least so many.
         omitted: u64,
     },
     /// None of it.
@@ -159,6 +213,8 @@ pub enum CoverageNote {
     ReadThroughSibling,
     /// Only a first part of the file is hashed.
     HashIncomplete,
+    /// A part of a text that was compiled at run time was not in memory when it was looked at.
+    TextUnreadable,
 }
 
 impl Content {
@@ -266,6 +322,7 @@ impl fmt::Display for ScriptKind {
             Self::Module => "module",
             Self::Stdin => "stdin",
             Self::Interactive => "interactive",
+            Self::Compiled => "compiled",
         })
     }
 }
@@ -299,6 +356,7 @@ impl fmt::Display for CoverageNote {
             Self::StartedEarlier => f.write_str("the process was running before urva began to watch"),
             Self::ReadThroughSibling => f.write_str("the file was read after its process had ended"),
             Self::HashIncomplete => f.write_str("only a first part of the file is hashed"),
+            Self::TextUnreadable => f.write_str("a part of the text was not in memory and is missing"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What an analyst gets: one malicious script in one container, however often it ran.
 
-use crate::{Capture, Container, Label, Language, Redaction, Sha256, Timestamp, Verdict};
+use crate::{Capture, Container, Execution, Label, Language, Redaction, Sha256, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -51,17 +51,6 @@ pub enum State {
     Inactive,
 }
 
-/// What tells one execution from another: a finding counts each once, however often it is reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Execution {
-    /// When it was observed.
-    pub at: Timestamp,
-    /// Process id on the host.
-    pub pid: u32,
-    /// Start of the process in 1/100 s since boot.
-    pub start_ticks: u64,
-}
-
 impl Finding {
     /// Makes a finding of a capture that was judged malicious; `None` for any other verdict, and for a
     /// capture without text.
@@ -92,8 +81,7 @@ impl Finding {
 
     /// The execution that the finding's capture describes.
     pub fn execution(&self) -> Execution {
-        let process = &self.capture.process;
-        Execution { at: self.capture.observed_at, pid: process.pid, start_ticks: process.start_ticks }
+        self.capture.execution()
     }
 
     /// Puts metadata that came late into its place. Returns whether anything changed.

@@ -96,6 +96,7 @@ pub fn script_name(script: &Script) -> String {
         ScriptKind::Inline => "program text on the command line (-c)".to_owned(),
         ScriptKind::Stdin => "program text on standard input".to_owned(),
         ScriptKind::Interactive => "program text typed at a prompt".to_owned(),
+        ScriptKind::Compiled => "program text that was compiled at run time".to_owned(),
     }
 }
 

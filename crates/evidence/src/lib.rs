@@ -24,10 +24,11 @@ mod time;
 mod verdict;
 
 pub use capture::{
-    Capture, Content, CoverageNote, Drift, FileIdentity, NotCaptured, Script, ScriptKind, WholeFile,
+    Capture, Compiled, CompiledBy, Content, CoverageNote, Drift, Execution, FileIdentity, NotCaptured, Script,
+    ScriptKind, WholeFile,
 };
 pub use container::{Container, Metadata, Pod, Runtime};
-pub use finding::{Category, Execution, Finding, FindingId, State};
+pub use finding::{Category, Finding, FindingId, State};
 pub use gap::{Gap, GapKind};
 pub use hash::Sha256;
 pub use message::{Message, Numbered, PROTOCOL_VERSION};

@@ -19,10 +19,14 @@
 /* A path as the kernel gives it to user space, and the components that urva follows of it. */
 #define PATH_BYTES_MAX 4096
 #define PATH_COMPONENTS_MAX 48
+/* Most bytes of a text in one text_event, a multiple of 8, and the records that a text may take: 1 MiB. */
+#define TEXT_CHUNK 16384
+#define TEXT_PARTS_MAX 64
 
 enum event_kind {
     EVENT_EXEC = 1,
     EVENT_STRINGS = 2,
+    EVENT_TEXT = 3,
 };
 
 enum exec_flags {
@@ -77,6 +81,51 @@ struct strings_event {
     __u32 pid;
     __u32 length;  /* bytes behind this header; 0 where the stack could not be read */
     __u32 is_last; /* 1 on the last record of this exec */
+};
+
+/* Where a text was about to be compiled. */
+enum text_function {
+    TEXT_PYTHON_RUN = 1,     /* exec(), eval(): PyRun_StringFlags */
+    TEXT_PYTHON_COMPILE = 2, /* compile(), imports: Py_CompileStringObject; the name is an object */
+    TEXT_BASH = 3,           /* eval, source, traps, functions of the environment: parse_and_execute */
+};
+
+enum text_flags {
+    /* The last record of its text. */
+    TEXT_LAST = 1 << 0,
+    /* The text is longer than what is sent. */
+    TEXT_CUT = 1 << 1,
+    /* Memory that is not there, or not any more. */
+    TEXT_UNREADABLE = 1 << 2,
+    /* The name could not be read. */
+    TEXT_NAMELESS = 1 << 3,
+};
+
+/* A part of a text that is about to be compiled; the bytes follow. The records of one text come in order. */
+struct text_event {
+    __u64 time;       /* CLOCK_BOOTTIME in ns */
+    __u64 start_time; /* CLOCK_BOOTTIME in ns, when the process was forked */
+    __u64 key;        /* on the last record, a keyed hash of all that was sent; else 0 */
+    __u64 offset;     /* of its first byte in the text */
+    __u64 caller;     /* key of the text whose compilation and run this one is part of; 0 where there is none */
+    __u64 cgroup;     /* id in the v2 hierarchy */
+    __u64 stack;      /* the thread's stack pointer: a caller's is higher */
+    __u32 kind;       /* EVENT_TEXT */
+    __u32 function;   /* enum text_function */
+    __u32 flags;      /* enum text_flags */
+    __u32 pid;        /* thread group id, host's PID namespace */
+    __u32 thread;     /* thread id, host's PID namespace */
+    __u32 mount_namespace;
+    __u32 length; /* bytes behind this header */
+    __u32 unused;
+    __u8 comm[16];
+    __u8 name[256]; /* what the second argument points to */
+};
+
+enum text_counter {
+    TEXT_COUNTER_LOST = 0,    /* texts of which a record found no room in the ring */
+    TEXT_COUNTER_NO_ROOM = 1, /* texts that found no room to be put together */
+    TEXT_COUNTER_COUNT = 2,
 };
 
 /* What user space found an executable to be; what the kernel side does with its execs. */

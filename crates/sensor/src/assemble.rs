@@ -42,6 +42,11 @@ impl Exec {
         self.header.flags & flag != 0
     }
 
+    /// The process: its id and its start in 1/100 s since boot.
+    pub fn process(&self) -> (u32, u64) {
+        (self.header.pid, self.header.start_time / 10_000_000)
+    }
+
     /// About how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
         let strings = self.arguments.iter().chain(&self.environment);

@@ -10,10 +10,11 @@ use crate::drift::drift;
 use crate::executable::{Catalogue, Kind, Known, look_at};
 use crate::file::{OpenFile, ReadFile, Root};
 use crate::modules;
+use crate::texts::Watching;
 use crate::wire::value;
 use evidence::{
-    Capture, Content, CoverageNote, Drift, Executable, Interpreter, Language, Namespaces, NotCaptured,
-    Process, Script, ScriptKind, Sha256, Timestamp, Untrusted, WholeFile,
+    Capture, Content, CoverageNote, Drift, Executable, Family, Interpreter, Language, Namespaces,
+    NotCaptured, Process, Script, ScriptKind, Sha256, Timestamp, Untrusted, WholeFile,
 };
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -55,7 +56,12 @@ struct Text {
 }
 
 /// Captures what this exec runs, or nothing where it runs no script, or not in a container.
-pub(crate) fn take(exec: &mut Exec, catalogue: &Catalogue, settings: &CaptureSettings) -> Option<Taken> {
+pub(crate) fn take(
+    exec: &mut Exec,
+    catalogue: &Catalogue,
+    watching: &Watching,
+    settings: &CaptureSettings,
+) -> Option<Taken> {
     let is_lost = exec.has(value::EXEC_PATH_CUT) && !follow_long_paths(exec);
     let exec = &*exec;
     let container = attribute(exec).filter(|found| found.certain || is_contained(exec, settings));
@@ -65,6 +71,7 @@ pub(crate) fn take(exec: &mut Exec, catalogue: &Catalogue, settings: &CaptureSet
     let booted_at = booted_at((settings.now)());
     let place = Place { exec, container: container.as_ref(), settings, booted_at, is_lost };
     let run = place.what_runs(catalogue.look_up(exec, || place.roots().map(|(root, _)| root)))?;
+    watching.watch(exec.header.pid, run.known.family);
     let line = command_line::read(run.known.family, &run.arguments);
     let interpreter = Interpreter { family: run.known.family };
     let Text { mut script, notes, to_hash } = place.text(&line, interpreter)?;
@@ -83,8 +90,46 @@ pub(crate) fn take(exec: &mut Exec, catalogue: &Catalogue, settings: &CaptureSet
         script,
         container: container.map(|found| found.container),
         coverage,
+        compiled: None,
     };
+    watching.executions.begin(&capture);
     Some(Taken { capture, to_hash })
+}
+
+/// Who runs, whatever it is, for a text that a process compiled of which no script is known: a program that embeds an
+/// interpreter, or a fork. `None` where it is in no container.
+pub(crate) fn who(
+    exec: &Exec,
+    family: Family,
+    catalogue: &Catalogue,
+    settings: &CaptureSettings,
+) -> Option<Capture> {
+    let container = attribute(exec).filter(|found| found.certain || is_contained(exec, settings));
+    if container.is_none() && !settings.include_host {
+        return None;
+    }
+    let booted_at = booted_at((settings.now)());
+    let place = Place { exec, container: container.as_ref(), settings, booted_at, is_lost: false };
+    let kind = catalogue.look_up(exec, || place.roots().map(|(root, _)| root));
+    let known = match kind {
+        Kind::Interpreter(known) => known,
+        Kind::Loader | Kind::Other => Known { family, size: exec.header.executable_size, sha256: None },
+    };
+    let run = Run {
+        known,
+        executable: Cow::Borrowed(&exec.executable),
+        arguments: Cow::Borrowed(&exec.arguments),
+        skipped: 0,
+    };
+    Some(Capture {
+        observed_at: place.wall(exec.header.exec_time),
+        process: place.process(&run),
+        interpreter: Interpreter { family },
+        script: Script::new(ScriptKind::Compiled, Content::NotCaptured(NotCaptured::ProcessGone)),
+        container: container.map(|found| found.container),
+        coverage: BTreeSet::new(),
+        compiled: None,
+    })
 }
 
 /// Plain runc puts a container's cgroup where the host has its own: only a process that is also in another PID
@@ -107,7 +152,7 @@ fn follow_long_paths(exec: &mut Exec) -> bool {
 }
 
 /// The wall-clock time at which the kernel's boot clock was zero. Taken anew each time, since the wall clock may be set.
-fn booted_at(now: Timestamp) -> Timestamp {
+pub(crate) fn booted_at(now: Timestamp) -> Timestamp {
     Timestamp(now.0.saturating_sub(boot_time()))
 }
 

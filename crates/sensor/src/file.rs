@@ -57,6 +57,12 @@ impl Root {
         (namespace == mount_namespace).then_some(Self { pid, pid_in_container, directory })
     }
 
+    /// The root of a process that is known to run in its place.
+    pub(crate) fn of_process(pid: u32) -> Option<Self> {
+        let namespace = namespace_of(&format!("/proc/{pid}/ns/mnt")).ok()?;
+        Self::of(pid, pid, namespace)
+    }
+
     /// The process through which it is seen.
     pub(crate) fn pid(&self) -> u32 {
         self.pid

@@ -40,7 +40,12 @@ mod sensor;
 )]
 mod skeleton {
     include!(concat!(env!("OUT_DIR"), "/exec.skel.rs"));
+
+    pub(crate) mod texts {
+        include!(concat!(env!("OUT_DIR"), "/texts.skel.rs"));
+    }
 }
+mod texts;
 pub mod wire;
 
 pub use error::SensorError;

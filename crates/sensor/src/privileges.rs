@@ -3,15 +3,17 @@
 use crate::error::SensorError;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs};
 
-/// What is still needed: to see other processes' executables and roots, to read their files, and on kernels
-/// that refuse `bpf()` to everybody else, to update the table of executables.
+/// What is still needed: to see other processes' executables and roots, to read their files, and to attach probes and
+/// update their tables.
 const NEEDED: CapabilitySet =
     CapabilitySet::SYS_PTRACE.union(CapabilitySet::DAC_READ_SEARCH).union(CapabilitySet::BPF);
 
 /// Drops all other capabilities of this thread, and of those that it starts; none can come back through an exec.
-pub(crate) fn keep_needed() -> Result<(), SensorError> {
+/// Kernels before 6.6 let nobody attach to a file without `CAP_PERFMON`.
+pub(crate) fn keep_needed(needs_perfmon: bool) -> Result<(), SensorError> {
     let held = capabilities(None).map_err(give_up)?;
-    let kept = held.permitted.intersection(NEEDED);
+    let needed = if needs_perfmon { NEEDED | CapabilitySet::PERFMON } else { NEEDED };
+    let kept = held.permitted.intersection(needed);
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets).map_err(give_up)?;
     set_no_new_privs(true).map_err(give_up)

@@ -84,30 +84,37 @@ impl ExecProbe {
     /// Waits until records are there, `wake` is readable, or the time is over. Hands out what is there.
     /// Returns whether `wake` is readable.
     pub(crate) fn consume(&self, wake: BorrowedFd<'_>, timeout: Duration) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        // SAFETY: the ring owns its epoll descriptor and outlives this borrow.
-        let ring = unsafe { BorrowedFd::borrow_raw(self.ring.epoll_fd()) };
-        let mut ready = [PollFd::new(&ring, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
-        let timeout = Timespec::try_from(timeout).ok();
-        // An interrupted wait is a short wait.
-        let _ = poll(&mut ready, timeout.as_ref());
-        let is_woken = !ready[1].revents().is_empty();
-        // The callback never fails, so consuming cannot.
-        let _ = self.ring.consume();
-        is_woken
+        consume(&self.ring, wake, timeout)
     }
 
     /// Reads the counters.
     pub(crate) fn counts(&self) -> Counts {
-        Counts { lost: self.sum(value::COUNTER_LOST), skipped: self.program.recursion_misses() }
+        Counts { lost: sum(&self.counters, value::COUNTER_LOST), skipped: self.program.recursion_misses() }
     }
+}
 
-    fn sum(&self, counter: u32) -> u64 {
-        let Ok(Some(cpus)) = self.counters.lookup_percpu(&counter.to_ne_bytes(), MapFlags::ANY) else {
-            return 0;
-        };
-        cpus.iter().filter_map(|value| Some(u64::from_ne_bytes(value.get(..8)?.try_into().ok()?))).sum()
-    }
+/// Waits until records are there, `wake` is readable, or the time is over. Hands out what is there.
+/// Returns whether `wake` is readable.
+pub(crate) fn consume(ring: &RingBuffer<'_>, wake: BorrowedFd<'_>, timeout: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    // SAFETY: the ring owns its epoll descriptor and outlives this borrow.
+    let records = unsafe { BorrowedFd::borrow_raw(ring.epoll_fd()) };
+    let mut ready = [PollFd::new(&records, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
+    let timeout = Timespec::try_from(timeout).ok();
+    // An interrupted wait is a short wait.
+    let _ = poll(&mut ready, timeout.as_ref());
+    let is_woken = !ready[1].revents().is_empty();
+    // The callback never fails, so consuming cannot.
+    let _ = ring.consume();
+    is_woken
+}
+
+/// The sum of a counter over all CPUs.
+pub(crate) fn sum(counters: &MapHandle, counter: u32) -> u64 {
+    let Ok(Some(cpus)) = counters.lookup_percpu(&counter.to_ne_bytes(), MapFlags::ANY) else {
+        return 0;
+    };
+    cpus.iter().filter_map(|value| Some(u64::from_ne_bytes(value.get(..8)?.try_into().ok()?))).sum()
 }
 
 impl Executables {
@@ -165,7 +172,7 @@ pub(crate) fn namespace_of(path: &str) -> Result<u32, SensorError> {
 }
 
 /// A verifier that rejects a program and a kernel that lets nobody load one give the same error number.
-fn refused(error: libbpf_rs::Error) -> SensorError {
+pub(crate) fn refused(error: libbpf_rs::Error) -> SensorError {
     let needed = CapabilitySet::BPF | CapabilitySet::PERFMON;
     let is_allowed = capabilities(None).is_ok_and(|held| held.effective.contains(needed));
     if error.kind() == libbpf_rs::ErrorKind::PermissionDenied && !is_allowed {

@@ -8,6 +8,7 @@ use crate::capture::{self, mark_as_earlier};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
 use crate::sensor::{Hasher, Seen, Shared, Stop, hand_on, spawn};
+use crate::texts::Watching;
 use crate::wire::{ExecHeader, value};
 use evidence::Untrusted;
 use std::io::Read;
@@ -18,19 +19,21 @@ use std::sync::mpsc::SyncSender;
 /// Bytes of arguments and of environment that are read of each process.
 const STRINGS_MAX: u64 = 2 * 1024 * 1024;
 
-/// Starts the look in a thread of its own: it takes some 50 µs for each process of the host. `attached_at` is the
-/// boot time in nanoseconds from which on the probe tells of execs.
-pub(crate) fn start(
-    attached_at: u64,
-    catalogue: &Arc<Catalogue>,
-    settings: &Shared,
-    stop: &Arc<Stop>,
-    seen: SyncSender<Seen>,
-    hasher: Hasher,
-) -> Result<(), SensorError> {
-    let (catalogue, settings, stop) = (Arc::clone(catalogue), Arc::clone(settings), Arc::clone(stop));
+/// What the look needs of the sensor.
+pub(crate) struct Context {
+    /// The boot time in nanoseconds from which on the probe tells of execs.
+    pub(crate) attached_at: u64,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) watching: Watching,
+    pub(crate) settings: Shared,
+    pub(crate) stop: Arc<Stop>,
+}
+
+/// Starts the look in a thread of its own: it takes some 50 µs for each process of the host.
+pub(crate) fn start(context: Context, seen: SyncSender<Seen>, hasher: Hasher) -> Result<(), SensorError> {
     spawn("urva-running", move || {
         let host = crate::probe::host_namespace("mnt").unwrap_or(0);
+        let Context { attached_at, catalogue, watching, settings, stop } = context;
         for pid in pids() {
             if stop.is_told() {
                 return;
@@ -41,7 +44,8 @@ pub(crate) fn start(
             if is_left_out || exec.header.start_time >= attached_at {
                 continue;
             }
-            let Some(mut taken) = capture::take(&mut exec, &catalogue, &settings) else { continue };
+            let taken = capture::take(&mut exec, &catalogue, &watching, &settings);
+            let Some(mut taken) = taken else { continue };
             mark_as_earlier(&mut taken.capture);
             hand_on(taken, &seen, &hasher);
         }
@@ -57,7 +61,7 @@ fn pids() -> Vec<u32> {
 }
 
 /// What the probe would have sent, as far as /proc still tells it.
-fn read(pid: u32) -> Option<Exec> {
+pub(crate) fn read(pid: u32) -> Option<Exec> {
     let folder = format!("/proc/{pid}");
     // A kernel thread has no executable.
     let executable = std::fs::metadata(format!("{folder}/exe")).ok()?;
@@ -114,6 +118,11 @@ fn bounded(path: &str) -> Option<Vec<u8>> {
 fn strings(bytes: &[u8]) -> Vec<Untrusted> {
     let Some(bytes) = bytes.strip_suffix(b"\0") else { return Vec::new() };
     bytes.split(|byte| *byte == 0).map(Untrusted::from).collect()
+}
+
+/// The start of a process in 1/100 s since boot.
+pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
+    Some(parent_and_start(&bounded(&format!("/proc/{pid}/stat"))?)?.1)
 }
 
 /// Fields 4 and 22 of `/proc/PID/stat`. The name in field 2 may hold anything, a parenthesis too.

@@ -17,6 +17,7 @@ use crate::losses::Losses;
 use crate::privileges;
 use crate::probe::{ExecProbe, Executables, ProbeSettings, host_namespace};
 use crate::running;
+use crate::texts::{Executions, Texts, Watching};
 use evidence::{Capture, Gap, Timestamp};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -118,21 +119,36 @@ impl Sensor {
         let stop = Arc::new(Stop { late_after: AtomicU64::new(u64::MAX), now: settings.now });
 
         let shared = Arc::new(shared(settings)?);
-        let intake = Arc::new(Intake::new(execs));
+        let executions: Arc<Executions> = Arc::default();
+        let intake = Arc::new(Intake::new(execs, Arc::clone(&executions)));
         let (probe, executables) = attach(settings, &intake)?;
         let attached_at = capture::boot_time();
-        privileges::keep_needed()?;
+        let texts = Texts::load(settings.include_host);
+        privileges::keep_needed(texts.as_ref().is_ok_and(Texts::needs_perfmon))?;
 
         let catalogue = Arc::new(Catalogue::new(Some(executables)));
         let hasher = start_hasher(seen_by.clone(), Arc::clone(&stop))?;
+        let watching = match texts {
+            Ok(texts) => {
+                let stopped = stopped.try_clone().map_err(pipe_failed)?;
+                texts.start(stopped, executions, &catalogue, &shared, &seen_by)?
+            }
+            Err(error) => {
+                tracing::warn!("texts that are compiled at run time are not seen: {error}");
+                Watching::nothing(executions)
+            }
+        };
         let reading = Reading {
             intake: Arc::clone(&intake),
             catalogue: Arc::clone(&catalogue),
+            watching: watching.clone(),
             stop: Arc::clone(&stop),
         };
         let readers = start_readers(waiting, &reading, &shared, &seen_by, &hasher)?;
-        running::start(attached_at, &catalogue, &shared, &stop, seen_by.clone(), hasher)?;
-        let losses = Losses::new(intake, catalogue, settings.now);
+        let losses = Losses::new(intake, Arc::clone(&catalogue), settings.now);
+        let context =
+            running::Context { attached_at, catalogue, watching, settings: shared, stop: Arc::clone(&stop) };
+        running::start(context, seen_by.clone(), hasher)?;
         spawn("urva-poll", move || poll(&probe, &stopped, losses, readers, &seen_by))?;
         Ok((Self { seen }, Stopper { _wake: wake, stop }))
     }
@@ -174,6 +190,7 @@ pub(crate) type Hasher = SyncSender<(Capture, OpenFile)>;
 /// From records to execs, with everything that is lost on the way.
 pub(crate) struct Intake {
     execs: Mutex<Option<SyncSender<Exec>>>,
+    executions: Arc<Executions>,
     /// Bytes of the execs that wait for a reader.
     waiting: AtomicUsize,
     pub(crate) queue_full: AtomicU64,
@@ -181,9 +198,10 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    fn new(execs: SyncSender<Exec>) -> Self {
+    fn new(execs: SyncSender<Exec>, executions: Arc<Executions>) -> Self {
         Self {
             execs: Mutex::new(Some(execs)),
+            executions,
             waiting: AtomicUsize::new(0),
             queue_full: AtomicU64::new(0),
             undecodable: AtomicU64::new(0),
@@ -200,9 +218,11 @@ impl Intake {
         let Some(exec) = exec else { return };
         let sender = self.execs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Some(sender) = sender.as_ref() else { return };
-        let weight = exec.weight();
+        let (weight, process) = (exec.weight(), exec.process());
+        self.executions.expect(process);
         let is_room = self.waiting.fetch_add(weight, Ordering::Relaxed) < EXECS_BYTES_MAX;
         if !is_room || sender.try_send(exec).is_err() {
+            self.executions.settle(process);
             self.waiting.fetch_sub(weight, Ordering::Relaxed);
             self.queue_full.fetch_add(1, Ordering::Relaxed);
         }
@@ -247,6 +267,7 @@ fn poll(
 struct Reading {
     intake: Arc<Intake>,
     catalogue: Arc<Catalogue>,
+    watching: Watching,
     stop: Arc<Stop>,
 }
 
@@ -270,8 +291,11 @@ fn start_readers(
                     reading.intake.lost();
                     continue;
                 }
-                let Some(taken) = capture::take(&mut exec, &reading.catalogue, &settings) else { continue };
-                hand_on(taken, &seen, &hasher);
+                let taken = capture::take(&mut exec, &reading.catalogue, &reading.watching, &settings);
+                reading.watching.executions.settle(exec.process());
+                if let Some(taken) = taken {
+                    hand_on(taken, &seen, &hasher);
+                }
             }
         })
     };
@@ -316,7 +340,10 @@ pub(crate) fn spawn(
 /// A pipe whose reading end becomes readable when the writing end is dropped.
 fn wake_pair() -> Result<(OwnedFd, OwnedFd), SensorError> {
     let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
-    let (reader, writer) =
-        pipe.map_err(|error| SensorError::Proc { path: "a pipe".to_owned(), source: error.into() })?;
+    let (reader, writer) = pipe.map_err(|error| pipe_failed(error.into()))?;
     Ok((writer, reader))
+}
+
+fn pipe_failed(source: std::io::Error) -> SensorError {
+    SensorError::Proc { path: "a pipe".to_owned(), source }
 }

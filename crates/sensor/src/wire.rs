@@ -7,6 +7,7 @@
 use crate::skeleton::types;
 use evidence::Untrusted;
 
+pub use crate::skeleton::texts::types::text_event as TextHeader;
 pub use types::{exec_event as ExecHeader, strings_event as StringsHeader};
 
 /// Values of `kind` and bits of `flags`; the test `tests/event_layout.rs` compares them with `event.h`.
@@ -20,6 +21,18 @@ pub mod value {
     pub const CLASS_INTERPRETER: u32 = 2;
     pub const CLASS_BUSYBOX: u32 = 3;
     pub const COUNTER_LOST: u32 = 0;
+    pub const EVENT_TEXT: u32 = 3;
+    pub const TEXT_PYTHON_RUN: u32 = 1;
+    pub const TEXT_PYTHON_COMPILE: u32 = 2;
+    pub const TEXT_BASH: u32 = 3;
+    pub const TEXT_LAST: u32 = 1 << 0;
+    pub const TEXT_CUT: u32 = 1 << 1;
+    pub const TEXT_UNREADABLE: u32 = 1 << 2;
+    pub const TEXT_NAMELESS: u32 = 1 << 3;
+    pub const TEXT_COUNTER_LOST: u32 = 0;
+    pub const TEXT_COUNTER_NO_ROOM: u32 = 1;
+    pub const TEXT_CHUNK: u32 = 16384;
+    pub const TEXT_PARTS_MAX: u32 = 64;
 }
 
 /// Most bytes of strings that are believed: what the kernel itself allows, with room for the environment.
@@ -88,6 +101,21 @@ pub fn decode(record: &[u8]) -> Result<Event<'_>, WireError> {
     }
 }
 
+/// Takes a record of a text apart: its header and its part of the text.
+pub fn decode_text(record: &[u8]) -> Result<(TextHeader, &[u8]), WireError> {
+    let header: TextHeader = read(record)?;
+    if header.kind != value::EVENT_TEXT {
+        return Err(WireError::UnknownKind(header.kind));
+    }
+    let bytes = take(&mut &record[size_of::<TextHeader>()..], header.length)?;
+    let end = header.offset.checked_add(bytes.len() as u64);
+    let longest = u64::from(value::TEXT_CHUNK) * u64::from(value::TEXT_PARTS_MAX);
+    if end.is_none_or(|end| end > longest) {
+        return Err(WireError::Inconsistent);
+    }
+    Ok((header, bytes))
+}
+
 fn decode_strings(header: StringsHeader, rest: &[u8]) -> Result<Event<'_>, WireError> {
     if header.offset > STRINGS_MAX {
         return Err(WireError::Inconsistent);
@@ -127,6 +155,7 @@ fn read<T: Copy + Plain>(record: &[u8]) -> Result<T, WireError> {
 pub(crate) trait Plain {}
 impl Plain for ExecHeader {}
 impl Plain for StringsHeader {}
+impl Plain for TextHeader {}
 
 fn u32_at(record: &[u8], at: usize) -> Option<u32> {
     let bytes = record.get(at..at + 4)?;

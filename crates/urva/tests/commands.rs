@@ -82,6 +82,7 @@ fn finding(number: u32, namespace: &str, path: &str) -> Finding {
         script,
         container: Some(container),
         coverage: BTreeSet::new(),
+        compiled: None,
     };
     let reason = Reason {
         indicator: "fetches a script and runs it".to_owned(),

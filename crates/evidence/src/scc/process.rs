@@ -59,7 +59,7 @@ fn binary(executable: &Executable) -> File {
 fn script(script: &Script, limits: Limits) -> File {
     let path = match script.kind {
         ScriptKind::File | ScriptKind::Module => script.path.as_ref().map(short),
-        ScriptKind::Inline | ScriptKind::Stdin | ScriptKind::Interactive => None,
+        ScriptKind::Inline | ScriptKind::Stdin | ScriptKind::Interactive | ScriptKind::Compiled => None,
     };
     if let Content::NotCaptured(_) = script.content {
         return File { path, size: script.size().map(Int64), ..File::default() };

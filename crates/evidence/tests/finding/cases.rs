@@ -87,6 +87,7 @@ pub(crate) fn capture(args: &[&str], family: Family, script: Script) -> Capture 
         script,
         container: Some(container()),
         coverage: BTreeSet::new(),
+        compiled: None,
     }
 }
 

@@ -4,10 +4,12 @@
 //! Owns: bounded reading. Whatever the headers claim, no more than the budget is read or allocated.
 
 use super::ReadAt;
-use object::elf::{DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, FileHeader32, FileHeader64, PF_W, PF_X};
-use object::elf::{PT_DYNAMIC, PT_LOAD};
+use object::elf::{
+    DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, DT_SYMTAB, FileHeader32, FileHeader64, PF_W, PF_X,
+};
+use object::elf::{PT_DYNAMIC, PT_LOAD, STT_FUNC};
 use object::pod::{from_bytes, slice_from_bytes};
-use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, Sym};
 use object::{Endian, Endianness};
 use std::ops::Range;
 
@@ -18,6 +20,8 @@ const HEADERS_MAX: u16 = 128;
 /// Longest dynamic section and longest string table that are read; CPython's table has 50 KiB.
 const DYNAMIC_MAX: u64 = 64 * 1024;
 const STRINGS_MAX: u64 = 4 * 1024 * 1024;
+/// Longest table of symbols that is read; CPython's has 150 KiB.
+const SYMBOLS_MAX: u64 = 4 * 1024 * 1024;
 
 /// What is looked at of a program.
 pub(super) struct Image {
@@ -89,6 +93,71 @@ fn image<H: FileHeader<Endian = Endianness>>(reader: &mut Reader<'_>, head: &[u8
         }
     }
     Some(image)
+}
+
+/// Where in the file the code of these functions begins, as far as the file exports them: each with its place in `names`.
+/// The tables are those that the program's own loader goes by; the order in which linkers lay them out tells where the
+/// table of symbols ends.
+pub(super) fn functions(reader: &mut Reader<'_>, names: &[&[u8]]) -> Option<Vec<(usize, u64)>> {
+    let head = reader.read(0, 64)?;
+    match head.get(..5)? {
+        b"\x7fELF\x02" => functions_in::<FileHeader64<Endianness>>(reader, &head, names),
+        b"\x7fELF\x01" => functions_in::<FileHeader32<Endianness>>(reader, &head, names),
+        _ => None,
+    }
+}
+
+fn functions_in<H: FileHeader<Endian = Endianness>>(
+    reader: &mut Reader<'_>,
+    head: &[u8],
+    names: &[&[u8]],
+) -> Option<Vec<(usize, u64)>> {
+    let (header, _) = from_bytes::<H>(head).ok()?;
+    let endian = header.endian().ok()?;
+    let count = header.e_phnum(endian).min(HEADERS_MAX);
+    let size = size_of::<H::ProgramHeader>() as u64;
+    let bytes = reader.read(header.e_phoff(endian).into(), u64::from(count) * size)?;
+    let (segments, _) = slice_from_bytes::<H::ProgramHeader>(&bytes, usize::from(count)).ok()?;
+    let dynamic = segments.iter().find(|segment| segment.p_type(endian) == PT_DYNAMIC)?;
+    let (offset, length) = dynamic.file_range(endian);
+    let bytes = reader.read(offset, length.min(DYNAMIC_MAX))?;
+    let (entries, _) = slice_from_bytes::<H::Dyn>(&bytes, bytes.len() / size_of::<H::Dyn>()).ok()?;
+    let entries = || entries.iter().take_while(|entry| entry.tag(endian) != DT_NULL);
+    let value = |tag| entries().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
+
+    let (strings_at, symbols_at) = (value(DT_STRTAB)?, value(DT_SYMTAB)?);
+    let strings = file_offset(segments, endian, strings_at)?;
+    let strings = reader.read(strings, value(DT_STRSZ)?.min(STRINGS_MAX))?;
+    let length = strings_at.checked_sub(symbols_at).unwrap_or(SYMBOLS_MAX).min(SYMBOLS_MAX);
+    let symbols = reader.read(file_offset(segments, endian, symbols_at)?, length)?;
+    let (symbols, _) = slice_from_bytes::<H::Sym>(&symbols, symbols.len() / size_of::<H::Sym>()).ok()?;
+
+    let name_of = |symbol: &H::Sym| {
+        let rest = strings.get(usize::try_from(symbol.st_name(endian)).ok()?..)?;
+        rest.split(|byte| *byte == 0).next()
+    };
+    let found = symbols.iter().filter(|symbol| symbol.st_type() == STT_FUNC).filter_map(|symbol| {
+        let name = name_of(symbol)?;
+        let index = names.iter().position(|wanted| *wanted == name)?;
+        Some((index, code_offset(segments, endian, symbol.st_value(endian).into())?))
+    });
+    Some(found.take(names.len()).collect())
+}
+
+/// Where in the file the code at `address` lies; `None` where that is no code.
+fn code_offset<P: ProgramHeader<Endian = E>, E: Endian>(
+    segments: &[P],
+    endian: E,
+    address: u64,
+) -> Option<u64> {
+    let is_code = |segment: &&P| {
+        let inside = address.checked_sub(segment.p_vaddr(endian).into());
+        segment.p_type(endian) == PT_LOAD
+            && segment.p_flags(endian).contains(PF_X)
+            && inside.is_some_and(|inside| inside < segment.p_filesz(endian).into())
+    };
+    segments.iter().find(is_code)?;
+    file_offset(segments, endian, address)
 }
 
 /// The read-only parts of the memory image.

@@ -51,6 +51,12 @@ impl ReadAt for &[u8] {
     }
 }
 
+/// Where in a file the code of these functions begins, as far as it exports them: each as its place in `names` and an
+/// offset. Empty for what is no ELF file.
+pub fn functions(file: &dyn ReadAt, names: &[&[u8]]) -> Vec<(usize, u64)> {
+    elf::functions(&mut Reader::new(file), names).unwrap_or_default()
+}
+
 /// What CPython's own `main` calls: since 3.8, in 3.7, before.
 const PYTHON_MAINS: [&[u8]; 4] = [b"Py_BytesMain", b"Py_RunMain", b"_Py_UnixMain", b"Py_Main"];
 

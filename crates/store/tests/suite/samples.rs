@@ -75,6 +75,7 @@ pub(crate) fn capture(container: &str, text: &str, pid: u32, seconds: u64) -> Ca
         script,
         container: Some(Container::pending(container, Some(Runtime::Runc))),
         coverage: BTreeSet::from([CoverageNote::HashIncomplete]),
+        compiled: None,
     }
 }
 

@@ -58,6 +58,7 @@ fn finding(content: Content) -> Finding {
         script,
         container: Some(container),
         coverage: BTreeSet::new(),
+        compiled: None,
     };
     let reason = |indicator: &str, line, excerpt: &str, weight, technique| Reason {
         indicator: indicator.to_owned(),

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
+/*
+ * Sends every text that an interpreter compiles while it runs: what `exec`, `eval`, `compile` and imports of Python
+ * and `eval` and `source` of Bash hand to the compiler, after all decoding.
+ *
+ * Guarantee: the bytes that the compiler is about to read, as long as they are in memory, each text once for a process;
+ * one that user space called harmless costs a hash and two lookups.
+ * Blind spots: a thread that changes the text while it is compiled (two reads of a long text can differ; what is
+ * remembered is the hash of what was sent); a text on a page that is not in memory, since a uprobe must not wait for
+ * one (an attacker could make it wait for ever) - it is sent as far as it goes, and flagged; bytecode; and code that
+ * calls the compiler from within, past the exported function.
+ */
+#include "kernel.h"
+#include "event.h"
+#include "registers.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Set by user space before loading. */
+const volatile __u32 host_mount_namespace = 0;
+const volatile bool include_host = false;
+/* A secret, so that nobody can make a text with the hash of a harmless one. */
+const volatile __u64 hash_secret[2] = {};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 8 * 1024 * 1024);
+} texts SEC(".maps");
+
+/* Hashes of texts that were judged and are harmless. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 65536);
+    __type(key, __u64);
+    __type(value, __u8);
+} harmless SEC(".maps");
+
+struct text_of_process {
+    __u64 key;
+    __u64 start_time;
+};
+
+/* What was sent of each process. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 65536);
+    __type(key, struct text_of_process);
+    __type(value, __u8);
+} sent SEC(".maps");
+
+/* A call of the compiler that may still be under way: a text that it compiles and runs can compile further ones. */
+struct frame {
+    __u64 stack;
+    __u64 return_address;
+    __u64 key;
+};
+
+struct frames {
+    __u64 start_time;
+    __u64 next;
+    struct frame frame[8];
+};
+
+/* Bytes of stack between a call that compiles and runs a text, and one that this text makes. */
+#define EVALUATION_STACK 512
+
+/* By thread. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 8192);
+    __type(key, __u32);
+    __type(value, struct frames);
+} callers SEC(".maps");
+
+/*
+ * Room to put a record together and to hash it. The program of a uprobe can be preempted by another task that runs
+ * into the same probe on the same CPU, so a room is taken by compare-and-swap and not by CPU.
+ */
+struct room {
+    __u64 state[4];
+    /* Bytes of text in `words`. */
+    __u32 length;
+    __u32 is_end;
+    struct text_event event;
+    __u64 words[TEXT_CHUNK / 8 + 1];
+};
+
+struct lock {
+    __u32 is_taken;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 64);
+    __type(key, __u32);
+    __type(value, struct room);
+} rooms SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 64);
+    __type(key, __u32);
+    __type(value, struct lock);
+} locks SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, TEXT_COUNTER_COUNT);
+    __type(key, __u32);
+    __type(value, __u64);
+} text_counters SEC(".maps");
+
+static __always_inline void count(__u32 counter) {
+    __u64 *value = bpf_map_lookup_elem(&text_counters, &counter);
+    if (value)
+        __sync_fetch_and_add(value, 1);
+}
+
+#define ROTATE(word, bits) (((word) << (bits)) | ((word) >> (64 - (bits))))
+/* SipHash's round: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012. */
+#define ROUND(a, b, c, d)                                                                                    \
+    do {                                                                                                     \
+        a += b, b = ROTATE(b, 13), b ^= a, a = ROTATE(a, 32);                                                \
+        c += d, d = ROTATE(d, 16), d ^= c;                                                                   \
+        a += d, d = ROTATE(d, 21), d ^= a;                                                                   \
+        c += b, b = ROTATE(b, 17), b ^= c, c = ROTATE(c, 32);                                                \
+    } while (0)
+
+/* SipHash-1-3 over the words of a room. A global function, so that the verifier walks the loop once. */
+__noinline int absorb(struct room *room) {
+    if (!room)
+        return 0;
+    __u64 a = room->state[0], b = room->state[1], c = room->state[2], d = room->state[3];
+    __u32 words = (room->length + 7) / 8;
+    for (__u32 i = 0; i < TEXT_CHUNK / 8; i++) {
+        if (i >= words)
+            break;
+        __u64 word = room->words[i];
+        d ^= word;
+        ROUND(a, b, c, d);
+        a ^= word;
+    }
+    room->state[0] = a, room->state[1] = b, room->state[2] = c, room->state[3] = d;
+    return 0;
+}
+
+static __always_inline void begin_hash(struct room *room) {
+    room->state[0] = hash_secret[0] ^ 0x736f6d6570736575ULL;
+    room->state[1] = hash_secret[1] ^ 0x646f72616e646f6dULL;
+    room->state[2] = hash_secret[0] ^ 0x6c7967656e657261ULL;
+    room->state[3] = hash_secret[1] ^ 0x7465646279746573ULL;
+}
+
+/* The length stands for SipHash's last word. Never zero, which means "none". */
+static __always_inline __u64 end_hash(struct room *room, __u64 length) {
+    __u64 a = room->state[0], b = room->state[1], c = room->state[2], d = room->state[3];
+    d ^= length;
+    ROUND(a, b, c, d);
+    a ^= length;
+    c ^= 0xff;
+    ROUND(a, b, c, d);
+    ROUND(a, b, c, d);
+    ROUND(a, b, c, d);
+    return (a ^ b ^ c ^ d) | 1;
+}
+
+/* Reads the next part of the text and hashes it. Returns its length; `is_end` says whether it was the last. Global as well. */
+__noinline __u32 next_part(struct room *room, __u64 text) {
+    if (!room)
+        return 0;
+    /* One byte more than a part, for the NUL. */
+    long length = bpf_probe_read_user_str(room->words, TEXT_CHUNK + 1, (void *)text);
+    if (length <= 0) {
+        room->event.flags |= TEXT_UNREADABLE;
+        room->length = 0;
+        room->is_end = 1;
+        return 0;
+    }
+    __u32 bytes = length - 1;
+    room->length = bytes;
+    room->is_end = bytes < TEXT_CHUNK;
+    /* Behind the text lies what was there before: it must not reach the hash. */
+    __u32 word = bytes / 8;
+    if (word <= TEXT_CHUNK / 8) {
+        __u32 used = (bytes & 7) * 8;
+        room->words[word] &= used ? (1ULL << used) - 1 : 0;
+    }
+    absorb(room);
+    return bytes;
+}
+
+/* Hashes the text as far as it is sent. Returns its key. */
+static __noinline __u64 hash_text(struct room *room, __u64 text) {
+    __u64 length = 0;
+    begin_hash(room);
+    for (int i = 0; i < TEXT_PARTS_MAX; i++) {
+        length += next_part(room, text + length);
+        if (room->is_end)
+            break;
+    }
+    room->event.offset = length;
+    return end_hash(room, length);
+}
+
+static __always_inline long send(struct room *room) {
+    __u32 size = room->length;
+    barrier_var(size);
+    if (size > TEXT_CHUNK)
+        return 0;
+    /* The words lie right behind the event. */
+    return bpf_ringbuf_output(&texts, &room->event, sizeof(room->event) + size, 0);
+}
+
+/* Sends the text part by part, the hash of what was sent with the last. */
+static __noinline bool send_text(struct room *room, __u64 text) {
+    __u64 length = room->event.offset;
+    if (length < TEXT_CHUNK) {
+        room->event.offset = 0;
+        room->event.length = room->length;
+        room->event.flags |= TEXT_LAST;
+        return !send(room);
+    }
+    __u64 at = 0;
+    room->event.key = 0;
+    begin_hash(room);
+    for (int i = 0; i < TEXT_PARTS_MAX; i++) {
+        __u32 bytes = next_part(room, text + at);
+        room->event.offset = at;
+        room->event.length = bytes;
+        at += bytes;
+        bool is_last = room->is_end || i == TEXT_PARTS_MAX - 1;
+        if (is_last) {
+            room->event.key = end_hash(room, at);
+            room->event.flags |= TEXT_LAST | (room->is_end ? 0 : TEXT_CUT);
+        }
+        if (send(room))
+            return false;
+        if (is_last)
+            break;
+    }
+    return true;
+}
+
+static __always_inline void fill(struct text_event *event, struct task_struct *task, struct pt_regs *ctx,
+                                 __u64 function) {
+    __u64 ids = bpf_get_current_pid_tgid();
+    event->time = bpf_ktime_get_boot_ns();
+    event->start_time = BPF_CORE_READ(task, group_leader, start_boottime);
+    event->cgroup = bpf_get_current_cgroup_id();
+    event->stack = PT_REGS_SP(ctx);
+    event->kind = EVENT_TEXT;
+    event->function = function;
+    event->pid = ids >> 32;
+    event->thread = ids;
+    event->flags = 0;
+    event->caller = 0;
+    event->unused = 0;
+    event->mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+    bpf_get_current_comm(event->comm, sizeof(event->comm));
+}
+
+/*
+ * Finds the innermost call that is still under way: one that lies higher on the stack by what an evaluation takes at
+ * least, and whose return address still stands there. A call that has returned can pass for one that has not where
+ * nothing was written to its place since. Elsewhere than on x86 a function is not entered with its return address on the
+ * stack.
+ */
+static __noinline __u64 find_caller(struct frames *frames, __u64 stack) {
+    __u64 innermost = ~0ULL, key = 0;
+#if defined(__TARGET_ARCH_x86)
+    for (int i = 0; i < 8; i++) {
+        struct frame *frame = &frames->frame[i];
+        __u64 now = 0;
+        if (frame->stack < stack + EVALUATION_STACK || frame->stack >= innermost)
+            continue;
+        bpf_probe_read_user(&now, sizeof(now), (void *)frame->stack);
+        if (now != frame->return_address)
+            continue;
+        innermost = frame->stack;
+        key = frame->key;
+    }
+#endif
+    return key;
+}
+
+static __always_inline struct frames *frames_of(struct text_event *event) {
+    struct frames *frames = bpf_map_lookup_elem(&callers, &event->thread);
+    if (frames && frames->start_time == event->start_time)
+        return frames;
+    struct frames none = {.start_time = event->start_time};
+    bpf_map_update_elem(&callers, &event->thread, &none, BPF_ANY);
+    return bpf_map_lookup_elem(&callers, &event->thread);
+}
+
+static __always_inline void look(struct room *room, struct task_struct *task, struct pt_regs *ctx) {
+    struct text_event *event = &room->event;
+    __u64 text = PT_REGS_PARM1(ctx);
+    fill(event, task, ctx, bpf_get_attach_cookie(ctx));
+
+    event->key = hash_text(room, text);
+    struct text_of_process key = {.key = event->key, .start_time = event->start_time};
+    if (bpf_map_lookup_elem(&sent, &key))
+        return;
+    bool is_harmless = bpf_map_lookup_elem(&harmless, &event->key);
+    __u8 yes = 1;
+    if (!is_harmless) {
+        /* Bash names the text's origin; Python's is an object, of which user space makes what it can. */
+        if (bpf_probe_read_user(event->name, sizeof(event->name), (void *)PT_REGS_PARM2(ctx)))
+            event->flags |= TEXT_NAMELESS;
+        struct frames *frames = frames_of(event);
+        if (frames)
+            event->caller = find_caller(frames, event->stack);
+        if (!send_text(room, text)) {
+            count(TEXT_COUNTER_LOST);
+            return;
+        }
+        key.key = event->key;
+        /* What only compiles a text runs nothing. */
+        if (frames && event->function != TEXT_PYTHON_COMPILE) {
+            struct frame *frame = &frames->frame[frames->next & 7];
+            frame->stack = event->stack;
+            frame->key = event->key;
+            bpf_probe_read_user(&frame->return_address, sizeof(__u64), (void *)event->stack);
+            frames->next++;
+        }
+    }
+    bpf_map_update_elem(&sent, &key, &yes, BPF_ANY);
+}
+
+static __always_inline int on_text(struct pt_regs *ctx) {
+    struct task_struct *task = (void *)bpf_get_current_task();
+    if (!include_host && BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == host_mount_namespace)
+        return 0;
+    __u32 first = bpf_get_smp_processor_id();
+    for (__u32 i = 0; i < 4; i++) {
+        __u32 index = (first + i * 16) & 63;
+        struct lock *lock = bpf_map_lookup_elem(&locks, &index);
+        struct room *room = bpf_map_lookup_elem(&rooms, &index);
+        if (!lock || !room)
+            return 0;
+        if (__sync_val_compare_and_swap(&lock->is_taken, 0, 1) == 0) {
+            look(room, task, ctx);
+            __sync_lock_test_and_set(&lock->is_taken, 0);
+            return 0;
+        }
+    }
+    count(TEXT_COUNTER_NO_ROOM);
+    return 0;
+}
+
+SEC("uprobe") int on_text_single(struct pt_regs *ctx) {
+    return on_text(ctx);
+}
+
+SEC("uprobe.multi") int on_text_multi(struct pt_regs *ctx) {
+    return on_text(ctx);
+}

@@ -1,0 +1,153 @@
+//! Loads the probe of texts, attaches it to files, and reads its ring buffer.
+//!
+//! Owns: the loaded BPF object and its maps. One thread attaches, another one reads the ring.
+//! Refuses: meaning. Records leave as bytes.
+
+use crate::error::SensorError;
+use crate::probe::{host_namespace, refused};
+use crate::skeleton::texts::{OpenTextsSkel, TextsSkel, TextsSkelBuilder};
+use crate::wire::value;
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{UprobeMultiOpts, UprobeOpts};
+use std::fs::File;
+use std::io::Read;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// A function of an interpreter that the probe can be attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Function {
+    /// One of `value::TEXT_*`.
+    pub(crate) kind: u64,
+    /// Of its code in the file.
+    pub(crate) offset: u64,
+}
+
+/// Attaches the probe.
+pub(crate) struct TextProbe {
+    skeleton: TextsSkel<'static>,
+    /// The kernel takes all functions of a file at once, since 6.6.
+    is_multi: bool,
+}
+
+/// Reads what the probe sends.
+pub(crate) struct TextRing {
+    ring: RingBuffer<'static>,
+}
+
+/// What the other threads need of the probe's tables.
+pub(crate) struct TextTables {
+    harmless: MapHandle,
+    counters: MapHandle,
+}
+
+/// How many texts were lost since the probe was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct TextCounts {
+    pub(crate) lost: u64,
+    pub(crate) no_room: u64,
+}
+
+/// Loads the probe; `on_record` then gets each record while [`TextRing::consume`] runs.
+pub(crate) fn load(
+    include_host: bool,
+    mut on_record: impl FnMut(&[u8]) + 'static,
+) -> Result<(TextProbe, TextRing, TextTables), SensorError> {
+    let probe = match load_skeleton(include_host, true) {
+        Ok(skeleton) => TextProbe { skeleton, is_multi: true },
+        Err(_) => TextProbe { skeleton: load_skeleton(include_host, false)?, is_multi: false },
+    };
+    let maps = &probe.skeleton.maps;
+    let tables = TextTables {
+        harmless: MapHandle::try_from(&maps.harmless).map_err(refused)?,
+        counters: MapHandle::try_from(&maps.text_counters).map_err(refused)?,
+    };
+    let texts = MapHandle::try_from(&maps.texts).map_err(refused)?;
+    let mut ring = RingBufferBuilder::new();
+    let record = move |record: &[u8]| {
+        on_record(record);
+        0
+    };
+    ring.add(&texts, record).map_err(refused)?;
+    let ring = TextRing { ring: ring.build().map_err(refused)? };
+    Ok((probe, ring, tables))
+}
+
+fn load_skeleton(include_host: bool, is_multi: bool) -> Result<TextsSkel<'static>, SensorError> {
+    // One object for the life of the process, as for the exec probe; a kernel that refuses the first costs some KiB.
+    let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+    let mut open: OpenTextsSkel<'static> = TextsSkelBuilder::default().open(storage).map_err(refused)?;
+    let Some(constants) = open.maps.rodata_data.as_deref_mut() else {
+        return Err(SensorError::Refused { program: "on_text", reason: "it has no constants".into() });
+    };
+    constants.host_mount_namespace = host_namespace("mnt")?;
+    constants.include_host = include_host;
+    constants.hash_secret = secret()?;
+    open.progs.on_text_single.set_autoload(!is_multi);
+    open.progs.on_text_multi.set_autoload(is_multi);
+    open.load().map_err(refused)
+}
+
+fn secret() -> Result<[u64; 2], SensorError> {
+    let path = "/dev/urandom";
+    let mut bytes = [0; 16];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(|source| SensorError::Proc { path: path.to_owned(), source })?;
+    let number = u128::from_ne_bytes(bytes);
+    #[allow(clippy::cast_possible_truncation, reason = "the two halves")]
+    Ok([number as u64, (number >> 64) as u64])
+}
+
+impl TextProbe {
+    /// Whether the kernel takes all functions of a file at once, and asks for no more than `CAP_BPF`.
+    pub(crate) fn is_multi(&self) -> bool {
+        self.is_multi
+    }
+
+    /// Attaches to functions of a file, in all processes that map it, now and later. Dropping the links detaches.
+    pub(crate) fn attach(&self, file: &File, functions: &[Function]) -> Result<Vec<Link>, libbpf_rs::Error> {
+        let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+        let offset = |function: &Function| usize::try_from(function.offset).unwrap_or(usize::MAX);
+        if self.is_multi {
+            let opts = UprobeMultiOpts {
+                offsets: functions.iter().map(offset).collect(),
+                cookies: functions.iter().map(|function| function.kind).collect(),
+                ..UprobeMultiOpts::default()
+            };
+            let program = &self.skeleton.progs.on_text_multi;
+            return program.attach_uprobe_multi_with_opts(-1, path, "", opts).map(|link| vec![link]);
+        }
+        let program = &self.skeleton.progs.on_text_single;
+        let attach = |function: &Function| {
+            let opts = UprobeOpts { cookie: function.kind, ..UprobeOpts::default() };
+            program.attach_uprobe_with_opts(-1, &path, offset(function), opts)
+        };
+        functions.iter().map(attach).collect()
+    }
+}
+
+impl TextRing {
+    /// Waits until records are there, `wake` is readable, or the time is over. Hands out what is there.
+    /// Returns whether `wake` is readable.
+    pub(crate) fn consume(&self, wake: BorrowedFd<'_>, timeout: Duration) -> bool {
+        crate::probe::consume(&self.ring, wake, timeout)
+    }
+}
+
+impl TextTables {
+    /// The text of this key was judged and need not be sent again.
+    pub(crate) fn mark_harmless(&self, key: u64) {
+        // Where the table refuses, the text is sent and judged again.
+        if let Err(error) = self.harmless.update(&key.to_ne_bytes(), &[1], MapFlags::ANY) {
+            tracing::debug!(%error, "the table of harmless texts took no entry");
+        }
+    }
+
+    /// Reads the counters.
+    pub(crate) fn counts(&self) -> TextCounts {
+        let sum = |counter| crate::probe::sum(&self.counters, counter);
+        TextCounts { lost: sum(value::TEXT_COUNTER_LOST), no_room: sum(value::TEXT_COUNTER_NO_ROOM) }
+    }
+}
