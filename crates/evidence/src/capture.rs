@@ -314,6 +314,27 @@ impl fmt::Display for Drift {
     }
 }
 
+impl CompiledBy {
+    /// The name under which JSON knows it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PythonExec => "PYTHON_EXEC",
+            Self::PythonCompile => "PYTHON_COMPILE",
+            Self::BashEval => "BASH_EVAL",
+        }
+    }
+}
+
+impl fmt::Display for CompiledBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PythonExec => "exec or eval",
+            Self::PythonCompile => "compile or import",
+            Self::BashEval => "eval, source or trap",
+        })
+    }
+}
+
 impl fmt::Display for ScriptKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

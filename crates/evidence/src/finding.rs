@@ -1,6 +1,9 @@
 //! What an analyst gets: one malicious script in one container, however often it ran.
 
-use crate::{Capture, Container, Execution, Label, Language, Redaction, Sha256, Timestamp, Verdict};
+use crate::{
+    Capture, CompiledBy, Container, Content, Execution, Label, Language, Redaction, Sha256, Timestamp,
+    Untrusted, Verdict,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,10 +24,73 @@ pub struct Finding {
     pub count: u64,
     /// The latest execution, secrets redacted.
     pub capture: Capture,
-    /// The judgement of its text.
+    /// The judgement of its text, or of the layer that `decided_by` names.
     pub verdict: Verdict,
+    /// Texts that the script compiled while it ran, in the order of their numbers; see [`RuntimeLayer`].
+    #[serde(default)]
+    pub layers: Vec<RuntimeLayer>,
+    /// Number of the layer that `verdict` is about; absent where it is about the script itself.
+    #[serde(default)]
+    pub decided_by: Option<u32>,
     /// SHA-256 of the captured text: with container and category, what makes two executions the same.
     pub content_sha256: Sha256,
+}
+
+/// A text that a script compiled while it ran: decoded, received or imported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeLayer {
+    /// Counts the texts of the execution from 1.
+    pub number: u32,
+    /// Number of the layer that compiled it; absent where the script itself did, or where that is not known.
+    pub within: Option<u32>,
+    /// Who asked for it.
+    pub by: CompiledBy,
+    /// What the program called it; the program chooses that.
+    pub name: Option<Untrusted>,
+    /// When it was compiled.
+    pub at: Timestamp,
+    /// Hash of what was captured of it.
+    pub sha256: Sha256,
+    /// Bytes that were captured of it.
+    pub size: u64,
+    /// Its verdict's label.
+    pub label: Label,
+    /// Its verdict's score.
+    pub score: f32,
+    /// Its text; kept of those that are not benign, and no more than [`RuntimeLayer::TEXT_MAX`] bytes of each.
+    pub content: Option<Content>,
+}
+
+impl RuntimeLayer {
+    /// Most bytes of text that a finding carries of one layer.
+    pub const TEXT_MAX: usize = 64 * 1024;
+
+    /// The layer that a capture shows, with its verdict. `None` for what is no layer, and for one without text.
+    pub fn new(capture: &Capture, verdict: &Verdict) -> Option<Self> {
+        let compiled = capture.compiled.as_ref()?;
+        let content = &capture.script.content;
+        let (head, tail) = content.parts();
+        let beginning = || match content {
+            Content::Whole(whole) if whole.len() <= Self::TEXT_MAX => content.clone(),
+            _ => {
+                let kept = &head[..head.len().min(Self::TEXT_MAX)];
+                let omitted = (head.len() - kept.len() + tail.len()) as u64;
+                Content::HeadAndTail { head: kept.into(), tail: Untrusted::default(), omitted }
+            }
+        };
+        Some(Self {
+            number: compiled.number,
+            within: compiled.within,
+            by: compiled.by,
+            name: compiled.name.clone(),
+            at: capture.observed_at,
+            sha256: content.sha256()?,
+            size: (head.len() + tail.len()) as u64,
+            label: verdict.label,
+            score: verdict.score,
+            content: (verdict.label != Label::Benign).then(beginning),
+        })
+    }
 }
 
 /// 32 hexadecimal digits: a finding id as the protocol allows it.
@@ -70,8 +136,34 @@ impl Finding {
             count: 1,
             capture,
             verdict,
+            layers: Vec::new(),
+            decided_by: None,
             content_sha256,
         })
+    }
+
+    /// Makes a finding of a script that compiled a text that was judged malicious. `capture` is the script's, or where
+    /// nothing is known of that, the text's own.
+    pub fn of_layers(
+        capture: Capture,
+        verdict: Verdict,
+        layers: Vec<RuntimeLayer>,
+        decided_by: u32,
+        redaction: &Redaction,
+    ) -> Option<Self> {
+        let finding = Self::new(capture, verdict, redaction)?;
+        Some(Self { layers, decided_by: Some(decided_by), ..finding })
+    }
+
+    /// The text that the verdict is about: the script's, or that of a layer.
+    pub fn judged_content(&self) -> &Content {
+        self.decisive_layer().and_then(|layer| layer.content.as_ref()).unwrap_or(&self.capture.script.content)
+    }
+
+    /// The layer that the verdict is about.
+    pub fn decisive_layer(&self) -> Option<&RuntimeLayer> {
+        let number = self.decided_by?;
+        self.layers.iter().find(|layer| layer.number == number)
     }
 
     /// The container's id, or the empty string for the host: part of what makes two executions the same.

@@ -24,11 +24,11 @@ mod time;
 mod verdict;
 
 pub use capture::{
-    Capture, Compiled, CompiledBy, Content, CoverageNote, Drift, Execution, FileIdentity, NotCaptured, Script,
-    ScriptKind, WholeFile,
+    Capture, Compiled, CompiledBy, Content, CoverageNote, Drift, Execution, FileIdentity, NotCaptured,
+    Script, ScriptKind, WholeFile,
 };
 pub use container::{Container, Metadata, Pod, Runtime};
-pub use finding::{Category, Finding, FindingId, State};
+pub use finding::{Category, Finding, FindingId, RuntimeLayer, State};
 pub use gap::{Gap, GapKind};
 pub use hash::Sha256;
 pub use message::{Message, Numbered, PROTOCOL_VERSION};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Version of everything that crosses the socket. Both ends are one binary, so a difference means that
 /// the file was replaced under a running urva: the ends then refuse each other.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// One thing that the sensor has to say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

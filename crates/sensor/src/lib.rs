@@ -49,4 +49,4 @@ mod texts;
 pub mod wire;
 
 pub use error::SensorError;
-pub use sensor::{Seen, Sensor, Settings, Stopper};
+pub use sensor::{Seen, Sensor, Settings, Stopper, Verdicts};

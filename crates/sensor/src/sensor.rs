@@ -70,6 +70,19 @@ pub enum Seen {
 /// The running sensor.
 pub struct Sensor {
     seen: Receiver<Seen>,
+    verdicts: Verdicts,
+}
+
+/// Tells the probes what became of the texts that they sent.
+#[derive(Clone)]
+pub struct Verdicts(Watching);
+
+impl Verdicts {
+    /// A text was judged and is harmless: it need not be seen again, in any process. `key` is
+    /// [`evidence::Compiled::key`].
+    pub fn mark_harmless(&self, key: u64) {
+        self.0.mark_harmless(key);
+    }
 }
 
 /// Keeps the probes attached: dropping it detaches them, and the [`Sensor`] ends once it has handed out what
@@ -138,6 +151,7 @@ impl Sensor {
                 Watching::nothing(executions)
             }
         };
+        let verdicts = Verdicts(watching.clone());
         let reading = Reading {
             intake: Arc::clone(&intake),
             catalogue: Arc::clone(&catalogue),
@@ -150,7 +164,12 @@ impl Sensor {
             running::Context { attached_at, catalogue, watching, settings: shared, stop: Arc::clone(&stop) };
         running::start(context, seen_by.clone(), hasher)?;
         spawn("urva-poll", move || poll(&probe, &stopped, losses, readers, &seen_by))?;
-        Ok((Self { seen }, Stopper { _wake: wake, stop }))
+        Ok((Self { seen, verdicts }, Stopper { _wake: wake, stop }))
+    }
+
+    /// Where verdicts are to be told.
+    pub fn verdicts(&self) -> Verdicts {
+        self.verdicts.clone()
     }
 
     /// The next thing seen; waits for it. `None` once the sensor was stopped and everything was handed out.

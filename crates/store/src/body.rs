@@ -104,7 +104,8 @@ fn state(name: &str) -> Result<State, BoxDynError> {
 fn keep_numbers_finite(finding: &mut Finding) {
     let verdict = &mut finding.verdict;
     let weights = verdict.reasons.iter_mut().map(|reason| &mut reason.weight);
-    for number in weights.chain([&mut verdict.score, &mut verdict.threshold]) {
+    let scores = finding.layers.iter_mut().map(|layer| &mut layer.score);
+    for number in weights.chain(scores).chain([&mut verdict.score, &mut verdict.threshold]) {
         if number.is_nan() {
             *number = 0.0;
         }

@@ -255,7 +255,7 @@ async fn trim_executions(connection: &mut SqliteConnection, seq: i64) -> Result<
 }
 
 /// A second report of the execution that the finding shows replaces the first where it knows more: a hash
-/// that took its time. A body that cannot be read any more is replaced as well.
+/// that took its time, texts that the script compiled meanwhile. A body that cannot be read any more is replaced as well.
 async fn improve(connection: &mut SqliteConnection, finding: &Finding, seq: i64) -> Result<(), sqlx::Error> {
     let json: String = sqlx::query_scalar("SELECT body FROM findings WHERE seq = $1")
         .bind(seq)
@@ -263,7 +263,9 @@ async fn improve(connection: &mut SqliteConnection, finding: &Finding, seq: i64)
         .await?;
     let is_better = from_json::<Body>(&json).map_or(true, |known| {
         let (old, new) = (known.finding.execution(), finding.execution());
-        (old.pid, old.start_ticks) == (new.pid, new.start_ticks) && lacks(finding) < lacks(&known.finding)
+        let has_more = finding.layers.len() > known.finding.layers.len();
+        (old.pid, old.start_ticks) == (new.pid, new.start_ticks)
+            && (has_more || lacks(finding) < lacks(&known.finding))
     });
     if !is_better {
         return Ok(());

@@ -78,7 +78,7 @@ fn script(script: &Script, limits: Limits) -> File {
 }
 
 /// The longest prefix of at most `limit` bytes that is UTF-8.
-fn utf8_prefix(text: &[u8], limit: usize) -> &str {
+pub(super) fn utf8_prefix(text: &[u8], limit: usize) -> &str {
     let text = &text[..text.len().min(limit)];
     let valid = match std::str::from_utf8(text) {
         Ok(text) => return text,

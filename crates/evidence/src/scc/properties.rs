@@ -1,8 +1,9 @@
 //! `sourceProperties`: the names that existing playbooks read (`Pod_Name` and so on), and every fact that
 //! the protocol has no field for. Keys are letters, digits and `_`, as SCC wants them.
 
+use super::process::utf8_prefix;
 use super::{Place, SHORT_TEXT_LIMIT, prefix, short};
-use crate::{Capture, Content, Drift, Finding, Metadata, Reason, Technique, Verdict};
+use crate::{Capture, Content, Drift, Finding, Metadata, Reason, RuntimeLayer, Technique, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -11,6 +12,9 @@ const REASONS_LIMIT: usize = 32;
 
 /// Bytes of a reason's excerpt: 200 characters of at most four bytes.
 const EXCERPT_LIMIT: usize = 800;
+
+/// Bytes of a layer's text.
+const LAYER_LIMIT: usize = 16 * 1024;
 
 type Properties = BTreeMap<String, Value>;
 
@@ -21,6 +25,7 @@ pub(super) fn of(finding: &Finding, place: &Place) -> Properties {
     add_process(&mut properties, &finding.capture);
     add_script(&mut properties, finding);
     add_verdict(&mut properties, finding);
+    add_layers(&mut properties, finding);
     set(&mut properties, "Execution_Count", json!(finding.count.to_string()));
     set(&mut properties, "First_Seen", json!(finding.first_seen.to_string()));
     set(&mut properties, "Last_Seen", json!(finding.last_seen.to_string()));
@@ -138,6 +143,41 @@ fn add_verdict(properties: &mut Properties, finding: &Finding) {
     let reasons: Vec<Value> =
         verdict.reasons.iter().take(REASONS_LIMIT).map(|one| reason(verdict, one)).collect();
     set(properties, "Reasons", json!(reasons));
+}
+
+/// Texts that were compiled at run time. `Decided_By_Layer` says that the verdict and its reasons are about one of them.
+fn add_layers(properties: &mut Properties, finding: &Finding) {
+    if finding.layers.is_empty() {
+        return;
+    }
+    set(properties, "Runtime_Layers", finding.layers.iter().map(layer).collect());
+    if let Some(number) = finding.decided_by {
+        set(properties, "Decided_By_Layer", json!(number));
+    }
+}
+
+fn layer(layer: &RuntimeLayer) -> Value {
+    let mut value = json!({
+        "number": layer.number,
+        "compiledBy": layer.by.as_str(),
+        "time": layer.at.to_string(),
+        "sha256": layer.sha256.to_string(),
+        "size": layer.size.to_string(),
+        "verdict": layer.label.as_str(),
+        "score": decimal(layer.score),
+    });
+    if let Some(number) = layer.within {
+        value["within"] = json!(number);
+    }
+    if let Some(name) = &layer.name {
+        value["name"] = json!(short(name));
+    }
+    if let Some(content) = &layer.content {
+        let contents = utf8_prefix(content.parts().0, LAYER_LIMIT);
+        value["contentsCut"] = json!((contents.len() as u64) < layer.size);
+        value["contents"] = json!(contents);
+    }
+    value
 }
 
 fn reason(verdict: &Verdict, reason: &Reason) -> Value {

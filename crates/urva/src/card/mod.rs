@@ -13,8 +13,8 @@ pub(crate) use sheet::fit;
 use evidence::scc::Place;
 use evidence::text::escape;
 use evidence::{
-    Capture, Container, Execution, Finding, Metadata, Process, Reason, Script, ScriptKind, Technique,
-    Timestamp, Untrusted, Verdict, guidance,
+    Capture, Container, Execution, Finding, Label, Metadata, Process, Reason, RuntimeLayer, Script,
+    ScriptKind, Technique, Timestamp, Untrusted, Verdict, guidance,
 };
 use sheet::{BOLD, RED, Sheet, paint};
 use std::collections::BTreeSet;
@@ -165,10 +165,46 @@ fn why(sheet: &mut Sheet, finding: &Finding) {
     sheet.section("Why it is malicious");
     sheet.field("score", &format!("{:.3}, malicious from {:.3} on", verdict.score, verdict.threshold));
     sheet.field("model", &format!("{}, read as {}", shown_text(&verdict.model), verdict.language));
+    if let Some(layer) = finding.decisive_layer() {
+        let text = format!("layer {}, compiled at run time by {}; lines count in it", layer.number, layer.by);
+        sheet.field("judged", &text);
+    }
     for reason in verdict.reasons.iter().take(LIST_LIMIT) {
         sheet.item(&reason_line(verdict, reason));
     }
-    source::excerpt(sheet, &finding.capture.script.content, &verdict.reasons);
+    source::excerpt(sheet, finding.judged_content(), &verdict.reasons);
+    layers(sheet, finding);
+}
+
+/// What the script compiled while it ran.
+fn layers(sheet: &mut Sheet, finding: &Finding) {
+    if finding.layers.is_empty() {
+        return;
+    }
+    sheet.section("What it compiled while it ran");
+    // What is malicious is shown in any case.
+    let benign = finding.layers.iter().filter(|layer| layer.label == Label::Benign);
+    let room = LIST_LIMIT.saturating_sub(finding.layers.len() - benign.clone().count());
+    let last_benign = benign.map(|layer| layer.number).nth(room);
+    let is_shown = |layer: &&RuntimeLayer| {
+        layer.label != Label::Benign || last_benign.is_none_or(|last| layer.number < last)
+    };
+    for layer in finding.layers.iter().filter(is_shown).take(LIST_LIMIT) {
+        sheet.item(&layer_line(layer));
+    }
+    let shown = finding.layers.iter().filter(is_shown).take(LIST_LIMIT).count();
+    if shown < finding.layers.len() {
+        sheet.item(&format!("{} more", finding.layers.len() - shown));
+    }
+}
+
+fn layer_line(layer: &RuntimeLayer) -> String {
+    let within = layer.within.map(|number| format!(", within {number}")).unwrap_or_default();
+    let name = layer.name.as_deref().map(|name| format!(", named {}", shown(name))).unwrap_or_default();
+    format!(
+        "layer {}: {} score {:.3}, by {}{within}{name}, {} bytes, SHA-256 {}",
+        layer.number, layer.label, layer.score, layer.by, layer.size, layer.sha256
+    )
 }
 
 fn reason_line(verdict: &Verdict, reason: &Reason) -> String {

@@ -9,13 +9,14 @@
 use super::announce::{Announcer, Style};
 use super::confine;
 use super::judge::Judge;
+use super::lineage::Lineage;
 use super::link::{self, Stored};
 use super::sensor_process::spawn;
 use crate::cli::{DATABASE, Globals, RunFormat};
 use crate::clock;
 use crate::config::Config;
 use anyhow::Context;
-use evidence::{Container, Finding, Gap, Message, Numbered, Timestamp};
+use evidence::{Container, Finding, Gap, Label, Message, Numbered, Timestamp};
 use std::io::{BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -104,6 +105,8 @@ struct Outcome {
     findings: Vec<Finding>,
     gaps: Vec<Gap>,
     containers: Vec<Container>,
+    /// Keys of texts that the sensor need not send again.
+    harmless: Vec<u64>,
 }
 
 /// One run of the detector on one store.
@@ -111,6 +114,7 @@ struct Session<'a> {
     store: Store,
     config: &'a Config,
     judge: Judge,
+    lineage: Lineage,
     announcer: Announcer,
     run: RunId,
     counters: Counters,
@@ -140,7 +144,17 @@ impl<'a> Session<'a> {
         }
         let counters = Counters::default();
         let (heartbeat_at, retained_at) = (now, Timestamp(0));
-        Ok(Self { store, config, judge, announcer, run: begun.id, counters, heartbeat_at, retained_at })
+        Ok(Self {
+            store,
+            config,
+            judge,
+            lineage: Lineage::default(),
+            announcer,
+            run: begun.id,
+            counters,
+            heartbeat_at,
+            retained_at,
+        })
     }
 
     /// Judges, stores, shows and acknowledges a batch.
@@ -152,7 +166,7 @@ impl<'a> Session<'a> {
             std::thread::sleep(TRY_AGAIN_AFTER);
         }
         if let Some(last) = batch.last() {
-            let stored = link::frame(&Stored { number: last.number })?;
+            let stored = link::frame(&Stored { number: last.number, harmless: outcome.harmless })?;
             // A sensor that is gone needs no acknowledgement.
             let _ = socket.write_all(&stored);
         }
@@ -176,10 +190,10 @@ impl<'a> Session<'a> {
                     let is_first = matches!(message, Message::Capture(_));
                     let counters = if is_first { &mut self.counters } else { &mut unused };
                     let verdict = self.judge.inspect(capture, counters);
-                    let redaction = self.config.redaction();
-                    let finding =
-                        verdict.and_then(|verdict| Finding::new((**capture).clone(), verdict, &redaction));
-                    outcome.findings.extend(finding);
+                    let is_harmless = verdict.as_ref().is_some_and(|verdict| verdict.label == Label::Benign);
+                    let key = capture.compiled.as_ref().map(|compiled| compiled.key);
+                    outcome.harmless.extend(key.filter(|_| is_harmless));
+                    outcome.findings.extend(self.lineage.take(capture, verdict, &self.config.redaction()));
                 }
             }
         }

@@ -32,10 +32,13 @@ struct Hello {
     version: String,
 }
 
-/// What the detector answers: everything up to this number is on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What the detector answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stored {
+    /// Everything up to this number is on disk.
     pub(super) number: u64,
+    /// Keys of texts that were compiled at run time, judged, and harmless: they need not be sent again.
+    pub(super) harmless: Vec<u64>,
 }
 
 /// Says who we are, and hears who the other end is.
@@ -147,9 +150,9 @@ mod tests {
     #[test]
     fn a_value_crosses_the_socket() {
         let (mut here, mut there) = UnixStream::pair().unwrap();
-        here.write_all(&frame(&Stored { number: 7 }).unwrap()).unwrap();
+        here.write_all(&frame(&Stored { number: 7, harmless: vec![9] }).unwrap()).unwrap();
         drop(here);
-        assert_eq!(read_frame::<Stored>(&mut there).unwrap(), Some(Stored { number: 7 }));
+        assert_eq!(read_frame::<Stored>(&mut there).unwrap(), Some(Stored { number: 7, harmless: vec![9] }));
         assert_eq!(read_frame::<Stored>(&mut there).unwrap(), None);
     }
 

@@ -9,6 +9,7 @@ mod children;
 mod confine;
 mod detector_process;
 mod judge;
+mod lineage;
 mod link;
 mod naming;
 mod outbox;

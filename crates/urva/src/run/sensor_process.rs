@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::Config;
 use anyhow::Context;
 use evidence::{Gap, GapKind, Message, Timestamp};
-use sensor::{Seen, Sensor, Settings, Stopper};
+use sensor::{Seen, Sensor, Settings, Stopper, Verdicts};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -34,6 +34,7 @@ pub(super) fn run(config: &Config, replaced: Option<Replaced>) -> anyhow::Result
         now: clock::now,
     };
     let (sensor, stopper) = Sensor::open(&settings)?;
+    let verdicts = sensor.verdicts();
     let outbox = Arc::new(Outbox::default());
     if let Some(Replaced { since, reason }) = replaced {
         outbox.push(Message::Gap(gap(GapKind::SensorRestarted, since, None, reason)));
@@ -43,7 +44,7 @@ pub(super) fn run(config: &Config, replaced: Option<Replaced>) -> anyhow::Result
         let outbox = Arc::clone(&outbox);
         move || take_in(&sensor, &naming, &outbox)
     })?;
-    serve(&control, stopper, intake, &outbox)
+    serve(&control, stopper, intake, &outbox, &verdicts)
 }
 
 /// Messages from the sensor into the outbox, until the sensor ends.
@@ -73,12 +74,13 @@ fn serve(
     stopper: Stopper,
     intake: JoinHandle<()>,
     outbox: &Arc<Outbox>,
+    verdicts: &Verdicts,
 ) -> anyhow::Result<()> {
     let mut writers = Vec::new();
     while let Some((socket, replaced)) = link::take_over(control)? {
         let (number, resent) = outbox.reconnect(clock::now());
         // First somebody who takes messages out, then what is added.
-        writers.push(talk(UnixStream::from(socket), number, outbox, control.try_clone()?)?);
+        writers.push(talk(UnixStream::from(socket), number, outbox, verdicts, control.try_clone()?)?);
         if let Some(Replaced { since, reason }) = replaced {
             let Resent { again, given_up } = resent;
             let detail = format!("{reason}; {again} messages are judged again, {given_up} were given up");
@@ -103,11 +105,13 @@ fn talk(
     mut socket: UnixStream,
     number: u64,
     outbox: &Arc<Outbox>,
+    verdicts: &Verdicts,
     control: OwnedFd,
 ) -> anyhow::Result<JoinHandle<()>> {
-    let outbox = Arc::clone(outbox);
+    let (outbox, verdicts) = (Arc::clone(outbox), verdicts.clone());
     spawn("urva-writer", move || {
-        let listener = link::greet(&mut socket).and_then(|()| listen(socket.try_clone()?, number, &outbox));
+        let listener =
+            link::greet(&mut socket).and_then(|()| listen(socket.try_clone()?, number, &outbox, verdicts));
         let listener = match listener {
             Ok(listener) => listener,
             Err(error) => return tracing::warn!("no conversation with the detector: {error:#}"),
@@ -125,11 +129,17 @@ fn talk(
     })
 }
 
-fn listen(mut socket: UnixStream, number: u64, outbox: &Arc<Outbox>) -> anyhow::Result<JoinHandle<()>> {
+fn listen(
+    mut socket: UnixStream,
+    number: u64,
+    outbox: &Arc<Outbox>,
+    verdicts: Verdicts,
+) -> anyhow::Result<JoinHandle<()>> {
     let outbox = Arc::clone(outbox);
     spawn("urva-listener", move || {
-        while let Ok(Some(Stored { number })) = link::read_frame(&mut socket) {
+        while let Ok(Some(Stored { number, harmless })) = link::read_frame(&mut socket) {
             outbox.stored(number);
+            harmless.into_iter().for_each(|key| verdicts.mark_harmless(key));
         }
         outbox.hang_up(number);
     })
