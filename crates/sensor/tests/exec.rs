@@ -6,7 +6,7 @@
 
 mod watch;
 
-use evidence::{Capture, Content, CoverageNote, Family, GapKind, ScriptKind, Timestamp, Untrusted};
+use evidence::{Content, CoverageNote, Family, GapKind, ScriptKind, Untrusted};
 use sensor::Seen;
 use std::ffi::OsStr;
 use std::fs;

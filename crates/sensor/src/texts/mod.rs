@@ -35,7 +35,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Texts that wait to be handed on.
-const TEXTS_MAX: usize = 1024;
+const TEXTS_MAX: usize = 16_384;
 /// Bytes that they may take together.
 const TEXTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Processes that wait for the probe to be attached to their interpreter.
@@ -97,7 +97,7 @@ impl Texts {
         let (processes, to_attach) = sync_channel(PROCESSES_MAX);
         let now = settings.now;
         spawn("urva-attach", move || images::serve(probe, &to_attach, now))?;
-        let counting = Counting { shared: Arc::clone(&shared), tables: Arc::clone(&tables), now };
+        let counting = Counting::new(Arc::clone(&shared), Arc::clone(&tables), now);
         spawn("urva-ring", {
             let seen = seen.clone();
             move || poll(&ring, &wake, counting, &seen)
@@ -167,31 +167,44 @@ struct Counting {
     shared: Arc<Losses>,
     tables: Arc<TextTables>,
     now: fn() -> Timestamp,
+    before: TextCounts,
+    since: Timestamp,
+    untold: [u64; KINDS.len()],
 }
 
-fn poll(ring: &TextRing, wake: &OwnedFd, counting: Counting, seen: &SyncSender<Seen>) {
-    let (mut before, mut since) = (TextCounts::default(), (counting.now)());
-    let mut untold = [0; 3];
+fn poll(ring: &TextRing, wake: &OwnedFd, mut counting: Counting, seen: &SyncSender<Seen>) {
     loop {
         let is_over = ring.consume(wake.as_fd(), COUNTERS_EVERY);
-        let counts = counting.tables.counts();
-        untold[0] += counts.lost - before.lost + counts.no_room - before.no_room;
-        untold[1] += counting.shared.queue_full.swap(0, Ordering::Relaxed);
-        untold[2] += counting.shared.undecodable.swap(0, Ordering::Relaxed);
-        before = counts;
-        let to = (counting.now)();
-        for (untold, (kind, detail)) in untold.iter_mut().zip(KINDS) {
-            let gap = Gap { kind, from: since, to, lost: Some(*untold), detail: detail.to_owned() };
-            if *untold > 0 && seen.try_send(Seen::Gap(gap)).is_ok() {
-                *untold = 0;
-            }
-        }
-        if untold == [0; 3] {
-            since = to;
+        if is_over || (counting.now)().since(counting.since) >= COUNTERS_EVERY {
+            counting.tell(seen);
         }
         if is_over {
             return;
         }
+    }
+}
+
+impl Counting {
+    fn new(shared: Arc<Losses>, tables: Arc<TextTables>, now: fn() -> Timestamp) -> Self {
+        Self { shared, tables, now, before: TextCounts::default(), since: now(), untold: [0; KINDS.len()] }
+    }
+
+    /// Tells what was lost since the last time. What finds no room is told the next time.
+    fn tell(&mut self, seen: &SyncSender<Seen>) {
+        let counts = self.tables.counts();
+        let (lost, no_room) = (counts.lost - self.before.lost, counts.no_room - self.before.no_room);
+        self.untold[0] += lost + no_room;
+        self.untold[1] += self.shared.queue_full.swap(0, Ordering::Relaxed);
+        self.untold[2] += self.shared.undecodable.swap(0, Ordering::Relaxed);
+        self.before = counts;
+        let to = (self.now)();
+        for (untold, (kind, detail)) in self.untold.iter_mut().zip(KINDS) {
+            let gap = Gap { kind, from: self.since, to, lost: Some(*untold), detail: detail.to_owned() };
+            if *untold > 0 && seen.try_send(Seen::Gap(gap)).is_ok() {
+                *untold = 0;
+            }
+        }
+        self.since = to;
     }
 }
 
