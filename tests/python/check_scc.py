@@ -20,6 +20,7 @@ from google.protobuf import json_format
 CATEGORIES = {
     "Execution: Malicious Python executed": "MALICIOUS_PYTHON_EXECUTED",
     "Malicious Script Executed": "MALICIOUS_SCRIPT_EXECUTED",
+    "Defense Evasion: Detection Impaired": "DETECTION_IMPAIRED",
 }
 SECRET = re.compile(r"hunter2")
 
@@ -45,7 +46,32 @@ def parse(value):
 
 def problems(value, result):
     """Every promise that the finding breaks, in words."""
-    finding, resource = result.finding, result.resource
+    yield from problems_of_all(value, result)
+    if result.finding.module_name == "DETECTION_IMPAIRED":
+        yield from problems_of_impairment(value, result)
+    else:
+        yield from problems_of_script(value, result)
+
+
+def problems_of_impairment(value, result):
+    """Of a finding that says what kept urva from seeing."""
+    finding, properties = result.finding, value["finding"]["sourceProperties"]
+    if finding.severity != scc.Finding.Severity.HIGH:
+        yield f"severity is {finding.severity.name}"
+    if finding.mitre_attack.primary_tactic != scc.MitreAttack.Tactic.DEFENSE_EVASION:
+        yield "primaryTactic is not DEFENSE_EVASION"
+    if scc.MitreAttack.Technique.IMPAIR_DEFENSES not in finding.mitre_attack.primary_techniques:
+        yield "primaryTechniques lack IMPAIR_DEFENSES"
+    if len(finding.processes):
+        yield "a finding without a script has a process"
+    for key in ("Gap_Kind", "Gap_Description", "Gap_Begin", "Gap_End"):
+        if not properties.get(key):
+            yield f"sourceProperties lack {key}"
+
+
+def problems_of_script(value, result):
+    """Of a finding on a script that was judged malicious."""
+    finding = result.finding
     script = finding.processes[0].script
     properties = value["finding"]["sourceProperties"]
     kind = properties["Script_Kind"]
@@ -73,17 +99,26 @@ def problems(value, result):
     if kind == "FILE" and not script.path:
         yield "script.path is missing for a file"
 
-    # Filters that people already have must match.
-    if CATEGORIES.get(finding.category) != finding.module_name:
-        yield f"category {finding.category!r} with moduleName {finding.module_name!r}"
     if finding.severity != scc.Finding.Severity.CRITICAL:
         yield f"severity is {finding.severity.name}"
-    if finding.finding_class != scc.Finding.FindingClass.THREAT:
-        yield f"findingClass is {finding.finding_class.name}"
     if finding.mitre_attack.primary_tactic != scc.MitreAttack.Tactic.EXECUTION:
         yield "primaryTactic is not EXECUTION"
     if scc.MitreAttack.Technique.COMMAND_AND_SCRIPTING_INTERPRETER not in finding.mitre_attack.primary_techniques:
         yield "primaryTechniques lack COMMAND_AND_SCRIPTING_INTERPRETER"
+    if not finding.processes[0].binary.path:
+        yield "binary.path is empty"
+
+
+def problems_of_all(value, result):
+    """Of the envelope that all findings have."""
+    finding, resource = result.finding, result.resource
+    properties = value["finding"]["sourceProperties"]
+
+    # Filters that people already have must match.
+    if CATEGORIES.get(finding.category) != finding.module_name:
+        yield f"category {finding.category!r} with moduleName {finding.module_name!r}"
+    if finding.finding_class != scc.Finding.FindingClass.THREAT:
+        yield f"findingClass is {finding.finding_class.name}"
     if scc.MitreAttack.Technique.TECHNIQUE_UNSPECIFIED in list(finding.mitre_attack.additional_techniques):
         yield "additionalTechniques hold TECHNIQUE_UNSPECIFIED"
 
@@ -98,8 +133,6 @@ def problems(value, result):
         yield f"resource name is {resource.name!r}"
     if not finding.name.startswith(finding.parent + "/findings/"):
         yield "name does not lie under parent"
-    if not finding.processes[0].binary.path:
-        yield "binary.path is empty"
     for key in properties:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,254}", key):
             yield f"source property {key!r} has a name that SCC refuses"

@@ -93,7 +93,7 @@ fn killing_any_process_at_any_moment_loses_nothing_that_was_shown() {
     assert!(lost.is_empty(), "{} findings were shown and are lost: {lost:?}", lost.len());
     assert_eq!(integrity(&site), "ok");
     let kinds: BTreeSet<&str> = record::gaps(&site).iter().map(|gap| gap.kind.as_str()).collect();
-    for kind in ["SENSOR_RESTARTED", "DETECTOR_RESTARTED", "NOT_RUNNING"] {
+    for kind in ["SENSOR_RESTARTED", "DETECTOR_RESTARTED", "SUPERVISOR_ENDED"] {
         assert!(kinds.contains(kind), "{kind} is not on record: {kinds:?}");
     }
 }

@@ -1,7 +1,8 @@
-//! What an analyst gets: one malicious script in one container, however often it ran.
+//! What an analyst gets: one malicious script in one container, however often it ran; or one way in which urva itself
+//! was kept from seeing.
 
 use crate::{
-    Capture, CompiledBy, Container, Content, Execution, Label, Language, Redaction, Sha256, Timestamp,
+    Capture, CompiledBy, Container, Content, Execution, Gap, Label, Language, Redaction, Sha256, Timestamp,
     Untrusted, Verdict,
 };
 use serde::{Deserialize, Serialize};
@@ -16,12 +17,35 @@ pub struct Finding {
     pub category: Category,
     /// Whether somebody still has to deal with it.
     pub state: State,
-    /// When the script was first executed.
+    /// When the script was first executed, or when the first gap began.
     pub first_seen: Timestamp,
-    /// When it was last executed.
+    /// When it was last executed, or when the last gap ended.
     pub last_seen: Timestamp,
-    /// How many executions it stands for.
+    /// How many executions or gaps it stands for.
     pub count: u64,
+    /// What was found.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// SHA-256 of the captured text, or of the gap's kind: with container and category, what makes two of them the same.
+    pub content_sha256: Sha256,
+}
+
+/// What a finding is about. A finding of every kind has the same envelope.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Subject {
+    /// A script that was judged malicious.
+    Script(Box<Judged>),
+    /// A stretch of time in which urva was kept from seeing.
+    Gap {
+        /// The latest one.
+        gap: Box<Gap>,
+    },
+}
+
+/// A script that was executed, and the judgement of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
     /// The latest execution, secrets redacted.
     pub capture: Capture,
     /// The judgement of its text, or of the layer that `decided_by` names.
@@ -32,8 +56,6 @@ pub struct Finding {
     /// Number of the layer that `verdict` is about; absent where it is about the script itself.
     #[serde(default)]
     pub decided_by: Option<u32>,
-    /// SHA-256 of the captured text: with container and category, what makes two executions the same.
-    pub content_sha256: Sha256,
 }
 
 /// A text that a script compiled while it ran: decoded, received or imported.
@@ -105,6 +127,8 @@ pub enum Category {
     MaliciousPythonExecuted,
     /// A malicious shell script.
     MaliciousScriptExecuted,
+    /// urva was kept from seeing: a probe was removed, or one of its processes stopped or killed.
+    DetectionImpaired,
 }
 
 /// Whether a finding is still open.
@@ -115,6 +139,19 @@ pub enum State {
     Active,
     /// Dealt with.
     Inactive,
+}
+
+impl Judged {
+    /// The text that the verdict is about: the script's, or that of a layer.
+    pub fn judged_content(&self) -> &Content {
+        self.decisive_layer().and_then(|layer| layer.content.as_ref()).unwrap_or(&self.capture.script.content)
+    }
+
+    /// The layer that the verdict is about.
+    pub fn decisive_layer(&self) -> Option<&RuntimeLayer> {
+        let number = self.decided_by?;
+        self.layers.iter().find(|layer| layer.number == number)
+    }
 }
 
 impl Finding {
@@ -134,10 +171,12 @@ impl Finding {
             first_seen: capture.observed_at,
             last_seen: capture.observed_at,
             count: 1,
-            capture,
-            verdict,
-            layers: Vec::new(),
-            decided_by: None,
+            subject: Subject::Script(Box::new(Judged {
+                capture,
+                verdict,
+                layers: Vec::new(),
+                decided_by: None,
+            })),
             content_sha256,
         })
     }
@@ -151,34 +190,80 @@ impl Finding {
         decided_by: u32,
         redaction: &Redaction,
     ) -> Option<Self> {
-        let finding = Self::new(capture, verdict, redaction)?;
-        Some(Self { layers, decided_by: Some(decided_by), ..finding })
+        let mut finding = Self::new(capture, verdict, redaction)?;
+        let judged = finding.script_mut()?;
+        judged.layers = layers;
+        judged.decided_by = Some(decided_by);
+        Some(finding)
     }
 
-    /// The text that the verdict is about: the script's, or that of a layer.
-    pub fn judged_content(&self) -> &Content {
-        self.decisive_layer().and_then(|layer| layer.content.as_ref()).unwrap_or(&self.capture.script.content)
+    /// Makes a finding of a gap that somebody may have made to stay unseen; `None` for any other.
+    pub fn of_gap(gap: &Gap) -> Option<Self> {
+        if !gap.kind.impairs() {
+            return None;
+        }
+        let category = Category::DetectionImpaired;
+        let content_sha256 = Sha256::of(gap.kind.as_str().as_bytes());
+        Some(Self {
+            id: FindingId::of_gap(gap, category),
+            category,
+            state: State::Active,
+            first_seen: gap.from,
+            last_seen: gap.to,
+            count: 1,
+            subject: Subject::Gap { gap: Box::new(gap.clone()) },
+            content_sha256,
+        })
     }
 
-    /// The layer that the verdict is about.
-    pub fn decisive_layer(&self) -> Option<&RuntimeLayer> {
-        let number = self.decided_by?;
-        self.layers.iter().find(|layer| layer.number == number)
+    /// The script that it is about, where it is about one.
+    pub fn script(&self) -> Option<&Judged> {
+        match &self.subject {
+            Subject::Script(judged) => Some(judged),
+            Subject::Gap { .. } => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn script_mut(&mut self) -> Option<&mut Judged> {
+        match &mut self.subject {
+            Subject::Script(judged) => Some(judged),
+            Subject::Gap { .. } => None,
+        }
+    }
+
+    /// The container; absent for the host.
+    pub fn container(&self) -> Option<&Container> {
+        match &self.subject {
+            Subject::Script(judged) => judged.capture.container.as_ref(),
+            Subject::Gap { gap } => gap.container.as_ref(),
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn container_mut(&mut self) -> &mut Option<Container> {
+        match &mut self.subject {
+            Subject::Script(judged) => &mut judged.capture.container,
+            Subject::Gap { gap } => &mut gap.container,
+        }
     }
 
     /// The container's id, or the empty string for the host: part of what makes two executions the same.
     pub fn container_id(&self) -> &str {
-        self.capture.container.as_ref().map_or("", |container| &container.id)
+        self.container().map_or("", |container| &container.id)
     }
 
-    /// The execution that the finding's capture describes.
+    /// The execution that the finding describes. A gap has no process; its beginning tells it from others.
     pub fn execution(&self) -> Execution {
-        self.capture.execution()
+        match &self.subject {
+            Subject::Script(judged) => judged.capture.execution(),
+            Subject::Gap { gap } => Execution { at: gap.to, pid: 0, start_ticks: gap.from.0 },
+        }
     }
 
     /// Puts metadata that came late into its place. Returns whether anything changed.
     pub fn complete(&mut self, container: &Container) -> bool {
-        match &mut self.capture.container {
+        match self.container_mut() {
             Some(known) if known.id == container.id && known != container => {
                 known.clone_from(container);
                 true
@@ -202,6 +287,7 @@ impl Category {
         match self {
             Self::MaliciousPythonExecuted => "Execution: Malicious Python executed",
             Self::MaliciousScriptExecuted => "Malicious Script Executed",
+            Self::DetectionImpaired => "Defense Evasion: Detection Impaired",
         }
     }
 
@@ -210,6 +296,15 @@ impl Category {
         match self {
             Self::MaliciousPythonExecuted => "MALICIOUS_PYTHON_EXECUTED",
             Self::MaliciousScriptExecuted => "MALICIOUS_SCRIPT_EXECUTED",
+            Self::DetectionImpaired => "DETECTION_IMPAIRED",
+        }
+    }
+
+    /// SCC's `severity`: its own for scripts.
+    pub fn severity(self) -> &'static str {
+        match self {
+            Self::MaliciousPythonExecuted | Self::MaliciousScriptExecuted => "CRITICAL",
+            Self::DetectionImpaired => "HIGH",
         }
     }
 }
@@ -247,6 +342,18 @@ impl FindingId {
             &capture.process.pid.to_le_bytes(),
             &capture.process.start_ticks.to_le_bytes(),
             &capture.observed_at.0.to_le_bytes(),
+        ]);
+        Self(digest.to_string()[..32].to_owned())
+    }
+
+    fn of_gap(gap: &Gap, category: Category) -> Self {
+        let container = gap.container.as_ref().map_or("", |container| &container.id);
+        let digest = Sha256::of_parts([
+            container.as_bytes(),
+            b"\0",
+            category.module_name().as_bytes(),
+            gap.kind.as_str().as_bytes(),
+            &gap.from.0.to_le_bytes(),
         ]);
         Self(digest.to_string()[..32].to_owned())
     }

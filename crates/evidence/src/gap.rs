@@ -1,6 +1,6 @@
 //! What was not seen. Every loss is a value that reaches the user.
 
-use crate::Timestamp;
+use crate::{Container, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -17,6 +17,9 @@ pub struct Gap {
     pub lost: Option<u64>,
     /// What exactly, in plain words.
     pub detail: String,
+    /// The container whose executions were lost; absent where it concerns the host, or is not known.
+    #[serde(default)]
+    pub container: Option<Container>,
 }
 
 /// Kinds of loss.
@@ -25,6 +28,8 @@ pub struct Gap {
 pub enum GapKind {
     /// The ring buffer between kernel and sensor was full.
     KernelBufferFull,
+    /// A container executed more than is looked at of one, so that it cannot blind urva to the others.
+    OverBudget,
     /// The kernel skipped the probe because it was already running on that core.
     ProbeSkipped,
     /// The queue in front of the file readers was full.
@@ -39,7 +44,17 @@ pub enum GapKind {
     DetectorRestarted,
     /// A capture was given up since the detector ended each time it was judged.
     CaptureGivenUp,
-    /// urva itself did not run.
+    /// The probe did not see what was executed for it to be seen: it was removed, or its table was changed.
+    ProbeRemoved,
+    /// One of urva's processes was stopped, by a signal or a debugger.
+    ProcessStopped,
+    /// One of urva's processes did not get to work, or nothing reached the disk.
+    Starved,
+    /// The supervisor was killed.
+    SupervisorEnded,
+    /// urva was killed or crashed, or the machine went down, and it did not run until its next start.
+    Killed,
+    /// urva was stopped in order, and did not run until its next start.
     NotRunning,
 }
 
@@ -48,6 +63,7 @@ impl GapKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KernelBufferFull => "KERNEL_BUFFER_FULL",
+            Self::OverBudget => "OVER_BUDGET",
             Self::ProbeSkipped => "PROBE_SKIPPED",
             Self::CaptureQueueFull => "CAPTURE_QUEUE_FULL",
             Self::UndecodableEvent => "UNDECODABLE_EVENT",
@@ -55,7 +71,34 @@ impl GapKind {
             Self::SensorRestarted => "SENSOR_RESTARTED",
             Self::DetectorRestarted => "DETECTOR_RESTARTED",
             Self::CaptureGivenUp => "CAPTURE_GIVEN_UP",
+            Self::ProbeRemoved => "PROBE_REMOVED",
+            Self::ProcessStopped => "PROCESS_STOPPED",
+            Self::Starved => "STARVED",
+            Self::SupervisorEnded => "SUPERVISOR_ENDED",
+            Self::Killed => "KILLED",
             Self::NotRunning => "NOT_RUNNING",
+        }
+    }
+
+    /// Whether somebody may have made such a gap in order to stay unseen, so that it is a finding of its own. A flood is
+    /// told by its gap alone: its own container pays for it.
+    pub fn impairs(self) -> bool {
+        match self {
+            Self::SensorRestarted
+            | Self::DetectorRestarted
+            | Self::ProbeRemoved
+            | Self::ProcessStopped
+            | Self::Starved
+            | Self::SupervisorEnded
+            | Self::Killed => true,
+            Self::KernelBufferFull
+            | Self::OverBudget
+            | Self::ProbeSkipped
+            | Self::CaptureQueueFull
+            | Self::UndecodableEvent
+            | Self::ExecutableGone
+            | Self::CaptureGivenUp
+            | Self::NotRunning => false,
         }
     }
 }

@@ -6,8 +6,8 @@
 use crate::scc::Place;
 use crate::text::escape;
 use crate::{
-    Capture, Container, Content, Drift, Finding, Language, Metadata, Reason, Runtime, Script, ScriptKind,
-    Tactic, Technique, Verdict,
+    Capture, Container, Content, Drift, Finding, Gap, Judged, Language, Metadata, Reason, Runtime, Script,
+    ScriptKind, Subject, Tactic, Technique, Timestamp, Verdict,
 };
 use std::collections::BTreeSet;
 use std::fmt;
@@ -47,18 +47,17 @@ const TEXT_LIMIT: usize = 256;
 /// Reasons that the description names; the card and the JSON list more.
 const REASONS_NAMED: usize = 3;
 
-/// What ran, where, why it is malicious, whether it came with the image, and how sure all this is.
+/// What ran, where, why it is malicious, whether it came with the image, and how sure all this is; or what kept urva
+/// from seeing.
 pub fn description(finding: &Finding, place: &Place) -> String {
-    let mut sentences = vec![what_ran(finding), where_it_ran(&finding.capture, place)];
-    sentences.push(why(finding));
-    if finding.capture.container.is_some() {
-        sentences.push(origin(&finding.capture.script));
-    }
-    sentences.push(completeness(&finding.capture));
-    sentences.extend(unseen(&finding.verdict));
+    let mut sentences = match &finding.subject {
+        Subject::Script(judged) => about_script(judged, place),
+        Subject::Gap { gap } => about_gap(gap, place),
+    };
     if finding.count > 1 {
+        let what = if finding.script().is_some() { "It was executed" } else { "This happened" };
         sentences.push(format!(
-            "It was executed {} times from {} to {}.",
+            "{what} {} times from {} to {}.",
             finding.count, finding.first_seen, finding.last_seen
         ));
     }
@@ -67,20 +66,91 @@ pub fn description(finding: &Finding, place: &Place) -> String {
 
 /// What to do, in this order.
 pub fn next_steps(finding: &Finding, place: &Place) -> Vec<Step> {
-    let container = finding.capture.container.as_ref();
-    let mut steps = vec![read_the_script(finding)];
+    match &finding.subject {
+        Subject::Script(judged) => steps_after_script(finding, judged, place),
+        Subject::Gap { gap } => steps_after_gap(finding, gap, place),
+    }
+}
+
+fn about_script(judged: &Judged, place: &Place) -> Vec<String> {
+    let mut sentences = vec![what_ran(judged), where_it_ran(&judged.capture, place)];
+    sentences.push(why(judged));
+    if judged.capture.container.is_some() {
+        sentences.push(origin(&judged.capture.script));
+    }
+    sentences.push(completeness(&judged.capture));
+    sentences.extend(unseen(&judged.verdict));
+    sentences
+}
+
+fn steps_after_script(finding: &Finding, judged: &Judged, place: &Place) -> Vec<Step> {
+    let container = judged.capture.container.as_ref();
+    let mut steps = vec![read_the_script(finding, judged)];
     if let Some(container) = container {
         steps.push(look_nearby(container));
-        steps.extend(open_a_shell(finding, container));
+        steps.extend(open_a_shell(judged, container));
     }
-    steps.push(research(finding));
-    steps.extend(container.map(|container| make_immutable(finding, container)));
+    steps.push(research(judged));
+    steps.extend(container.map(|container| make_immutable(judged, container)));
     steps.push(replace(container, place));
-    if shows(finding, Tactic::CredentialAccess) || shows(finding, Tactic::Exfiltration) {
+    if shows(judged, Tactic::CredentialAccess) || shows(judged, Tactic::Exfiltration) {
         steps.push(Step::new(
             "Replace every password, token and key that the container could read: the script reaches for them.",
         ));
     }
+    steps
+}
+
+/// What happened to urva, in a few words.
+pub fn impairment(gap: &Gap) -> String {
+    cut(&gap.detail)
+}
+
+fn about_gap(gap: &Gap, place: &Place) -> Vec<String> {
+    let mut sentences = vec![
+        format!("urva was kept from seeing what runs on node {}: {}.", cut(&place.node), impairment(gap)),
+        format!("This was from {} to {}.", gap.from, gap.to),
+    ];
+    sentences.push(match gap.lost {
+        Some(0) => "Nothing is known to be lost.".to_owned(),
+        Some(lost) => format!("{lost} executions are known to be lost."),
+        None => "How much went unseen is not known.".to_owned(),
+    });
+    sentences
+}
+
+/// Ten minutes before a time, in seconds since 1970.
+fn before(time: Timestamp) -> u64 {
+    (time.0 / 1_000_000_000).saturating_sub(600)
+}
+
+fn steps_after_gap(finding: &Finding, gap: &Gap, place: &Place) -> Vec<Step> {
+    let mut steps = vec![
+        Step::new(format!(
+            "Find out whether it was meant: an administrator's work on node {}, a full machine, or a crash.",
+            cut(&place.node)
+        )),
+        Step::with_command(
+            format!(
+                "If nobody meant it, somebody with root on the node did it. Look at what was found before {}:",
+                gap.to
+            ),
+            "urva findings list",
+        ),
+        Step::with_command(
+            "Look at who became root before that, and what they did:",
+            format!("journalctl --since=@{} _COMM=sudo + _COMM=sshd + _COMM=su", before(gap.from)),
+        ),
+    ];
+    steps.push(Step {
+        links: vec![Technique::ImpairDefenses.url()],
+        ..Step::new("Research the technique at MITRE ATT&CK:")
+    });
+    steps.push(Step::new(format!(
+        "If it was not meant: contact the owner of project {}, and take the node out of service. Executions in that time were not judged, so trust nothing that ran on it (finding {}).",
+        cut(&place.project_display_name),
+        finding.id
+    )));
     steps
 }
 
@@ -118,19 +188,19 @@ pub fn shell_command(container: &Container) -> Option<String> {
     })
 }
 
-fn what_ran(finding: &Finding) -> String {
-    let language = match finding.verdict.language {
+fn what_ran(judged: &Judged) -> String {
+    let language = match judged.verdict.language {
         Language::Python => "Python",
         Language::Shell => "shell",
     };
-    let process = &finding.capture.process;
+    let process = &judged.capture.process;
     format!(
         "A machine-learning model identified executed {language} code as malicious: {} ({}, process {}, user {}) ran {}.",
         shown(&process.executable.path),
-        finding.capture.interpreter.family,
+        judged.capture.interpreter.family,
         process.pid,
         process.uid,
-        script_name(&finding.capture.script)
+        script_name(&judged.capture.script)
     )
 }
 
@@ -159,8 +229,8 @@ fn where_it_ran(capture: &Capture, place: &Place) -> String {
     text
 }
 
-fn why(finding: &Finding) -> String {
-    let verdict = &finding.verdict;
+fn why(judged: &Judged) -> String {
+    let verdict = &judged.verdict;
     let mut text = format!(
         "Model {} gives it a score of {:.3}, malicious from {:.3} on",
         cut(&verdict.model),
@@ -216,8 +286,8 @@ fn unseen(verdict: &Verdict) -> Option<String> {
     (!parts.is_empty()).then(|| format!("The verdict is not complete: {}.", parts.join("; ")))
 }
 
-fn read_the_script(finding: &Finding) -> Step {
-    let text = match finding.capture.script.content {
+fn read_the_script(finding: &Finding, judged: &Judged) -> Step {
+    let text = match judged.capture.script.content {
         Content::Whole(_) => "Read the script and the reasons:",
         Content::HeadAndTail { .. } => {
             "Read the script and the reasons. It is cut: fetch the whole file before the container is gone."
@@ -237,8 +307,8 @@ fn look_nearby(container: &Container) -> Step {
     Step::with_command("Look for other findings of this container at a similar time:", command)
 }
 
-fn open_a_shell(finding: &Finding, container: &Container) -> Vec<Step> {
-    let pid = finding.capture.process.pid;
+fn open_a_shell(judged: &Judged, container: &Container) -> Vec<Step> {
+    let pid = judged.capture.process.pid;
     let Some(command) = shell_command(container) else {
         return vec![Step::with_command(
             format!(
@@ -267,11 +337,11 @@ fn pod_words(container: &Container) -> Option<(&str, &str)> {
     Some((word(pod.namespace.as_deref()?)?, word(pod.name.as_deref()?)?))
 }
 
-fn research(finding: &Finding) -> Step {
+fn research(judged: &Judged) -> Step {
     let mut techniques: BTreeSet<Technique> =
-        finding.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
+        judged.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
     techniques.insert(Technique::CommandAndScriptingInterpreter);
-    let virustotal = crate::scc::virustotal_url(finding);
+    let virustotal = crate::scc::virustotal_url(judged);
     let text = match virustotal {
         Some(_) => "Research the techniques at MITRE ATT&CK and the script's hash at VirusTotal:",
         None => {
@@ -282,14 +352,14 @@ fn research(finding: &Finding) -> Step {
     Step { links, ..Step::new(text) }
 }
 
-fn make_immutable(finding: &Finding, container: &Container) -> Step {
+fn make_immutable(judged: &Judged, container: &Container) -> Step {
     let image = container
         .image
         .as_deref()
         .map_or_else(|| "its image".to_owned(), |image| format!("the image {}", cut(image)));
-    let script = &finding.capture.script;
+    let script = &judged.capture.script;
     let fetches =
-        finding.verdict.reasons.iter().any(|reason| reason.technique == Some(Technique::IngressToolTransfer));
+        judged.verdict.reasons.iter().any(|reason| reason.technique == Some(Technique::IngressToolTransfer));
     let what = match (script.drift.is_added(), fetches) {
         (_, true) => "the tools that the script fetches, so that it need not run",
         (Some(true), false) => "the script itself and whatever it changes",
@@ -318,8 +388,8 @@ fn replace(container: Option<&Container>, place: &Place) -> Step {
     }
 }
 
-fn shows(finding: &Finding, tactic: Tactic) -> bool {
-    finding.verdict.reasons.iter().filter_map(|reason| reason.technique).any(|shown| shown.tactic() == tactic)
+fn shows(judged: &Judged, tactic: Tactic) -> bool {
+    judged.verdict.reasons.iter().filter_map(|reason| reason.technique).any(|shown| shown.tactic() == tactic)
 }
 
 fn container_name(container: &Container) -> String {

@@ -16,6 +16,8 @@ pub enum Message {
     Completed(Box<Capture>),
     /// Something was or may have been lost.
     Gap(Gap),
+    /// The probe has seen what was executed for it to be seen. It is acknowledged like everything else.
+    Canary,
     /// A container's metadata, for captures that were sent before it was known.
     Container(Container),
 }

@@ -4,7 +4,8 @@
  * through the object's BTF; a test compares sizes and offsets with what a C compiler makes of it.
  *
  * Everything is little endian as on the host, packed by order and not by attribute: fields are sorted by
- * size so that no padding arises (clang would otherwise read packed fields byte by byte).
+ * size so that no padding arises (clang would otherwise read packed fields byte by byte). Only `kind` stands
+ * before its place, at the same offset in each record: what follows it may be bytes that a container chose.
  */
 #ifndef URVA_EVENT_H
 #define URVA_EVENT_H
@@ -26,6 +27,7 @@
 enum event_kind {
     EVENT_EXEC = 1,
     EVENT_STRINGS = 2,
+    EVENT_CANARY = 4,
     EVENT_TEXT = 3,
 };
 
@@ -44,6 +46,9 @@ enum exec_flags {
  */
 struct exec_event {
     __u64 exec_time;         /* CLOCK_BOOTTIME in ns, when the exec happened */
+    __u32 kind;              /* EVENT_EXEC */
+    __u32 flags;             /* enum exec_flags */
+    __u64 budget;            /* on whose budget it was sent: see budget.h */
     __u64 start_time;        /* CLOCK_BOOTTIME in ns, when the process was forked */
     __u64 executable_device; /* kernel's dev_t of the executable's file system */
     __u64 executable_inode;
@@ -52,8 +57,6 @@ struct exec_event {
     __u64 arguments_size;   /* bytes of all arguments, NULs included */
     __u64 environment_size; /* bytes of the environment, NULs included */
     __u64 strings_size;     /* bytes of strings that are sent: the environment may be cut */
-    __u32 kind;             /* EVENT_EXEC */
-    __u32 flags;            /* enum exec_flags */
     __u32 pid;              /* thread group id, host's PID namespace */
     __u32 pid_in_container; /* thread group id, the process's own PID namespace */
     __u32 parent_pid;       /* thread group id of the real parent */
@@ -76,9 +79,9 @@ struct exec_event {
 /* A further part of an exec's strings. */
 struct strings_event {
     __u64 exec_time;
-    __u64 offset; /* of its first byte in all strings */
-    __u32 kind;   /* EVENT_STRINGS */
+    __u32 kind; /* EVENT_STRINGS */
     __u32 pid;
+    __u64 offset;  /* of its first byte in all strings */
     __u32 length;  /* bytes behind this header; 0 where the stack could not be read */
     __u32 is_last; /* 1 on the last record of this exec */
 };
@@ -128,6 +131,13 @@ enum text_counter {
     TEXT_COUNTER_COUNT = 2,
 };
 
+/* urva itself executed something, to see that the probe sees it. */
+struct canary_event {
+    __u64 exec_time;
+    __u32 kind; /* EVENT_CANARY */
+    __u32 pid;
+};
+
 /* What user space found an executable to be; what the kernel side does with its execs. */
 enum executable_class {
     CLASS_OTHER = 1,       /* no interpreter: nothing is sent */
@@ -150,8 +160,16 @@ struct executable_verdict {
 
 /* Indices of the per-CPU counters. */
 enum counter {
-    COUNTER_LOST = 0, /* execs of which a record found no room in the ring */
-    COUNTER_COUNT = 1,
+    COUNTER_LOST = 0,    /* execs of which a record found no room in the ring */
+    COUNTER_REFUSED = 1, /* execs that were not sent, since a budget was used up */
+    COUNTER_COUNT = 2,
+};
+
+/* What a container may send, and has sent. */
+struct budget {
+    __u64 used_until; /* CLOCK_BOOTTIME in ns until when it is used up; see budget.h */
+    __u64 refused;    /* execs that were not sent, since the beginning */
+    __u64 lost;       /* execs of which a record found no room in the ring, since the beginning */
 };
 
 #endif

@@ -4,17 +4,18 @@
  *
  * Guarantee: an exec in another mount namespace than the host's, of an executable that is an interpreter or
  * that nobody has looked at, is sent with all its arguments as they stand on the new program's stack, before
- * its first instruction; or it is counted as lost.
+ * its first instruction; or it is counted as lost, for its container where that has used up its budget.
  * Blind spot: an interpreter that is not executed but embedded (a library in a program that user space
  * classed as no interpreter), and processes that were running before the probe was attached.
  * Not done here on purpose: nothing is read from files, nobody is stopped, no exec of the host costs more
- * than four loads.
+ * than six loads.
  */
 #include "kernel.h"
 #include "event.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+#include "budget.h"
 #include "path.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -23,6 +24,8 @@ char LICENSE[] SEC("license") = "GPL";
 const volatile __u32 host_mount_namespace = 0;
 const volatile bool include_host = false;
 const volatile __u32 environment_max = 0;
+/* The process whose children are canaries; 0 for none. */
+const volatile __u32 canary_parent = 0;
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -114,20 +117,6 @@ static __always_inline void fill_ids(struct exec_event *event, struct task_struc
     event->stdin_device = input ? BPF_CORE_READ(input, f_inode, i_rdev) : 0;
 }
 
-/* The cgroup that names the container: the unified one, or where the unified hierarchy is not in use (v1
- * hosts) that of the pids controller, which every runtime sets. */
-static __always_inline __u32 append_task_cgroup(struct scratch *scratch, struct task_struct *task) {
-    struct css_set *set = BPF_CORE_READ(task, cgroups);
-    __u32 length = append_cgroup(scratch, BPF_CORE_READ(set, dfl_cgrp));
-    if (length || !bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
-        return length;
-    struct cgroup_subsys_state *state = NULL;
-    void *states = (void *)set + bpf_core_field_offset(struct css_set, subsys);
-    bpf_probe_read_kernel(&state, sizeof(state),
-                          states + bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id) * sizeof(void *));
-    return state ? append_cgroup(scratch, BPF_CORE_READ(state, cgroup)) : 0;
-}
-
 /* Sends what did not fit into the first record. */
 static __noinline int send_rest(struct exec_event *first, unsigned long from, unsigned long end) {
     __u32 zero = 0;
@@ -154,7 +143,7 @@ static __noinline int send_rest(struct exec_event *first, unsigned long from, un
         chunk->event.is_last = is_last;
         if (bpf_ringbuf_output(&events, chunk, sizeof(chunk->event) + length,
                                is_last ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP)) {
-            count(COUNTER_LOST);
+            count_lost(first->budget);
             return 0;
         }
         if (is_last)
@@ -185,14 +174,8 @@ static __noinline int send_exec(struct scratch *scratch, struct task_struct *tas
     struct file *file = BPF_CORE_READ(bprm, file);
     struct mm_struct *mm = BPF_CORE_READ(task, mm);
 
-    scratch->used = 0;
-    event->kind = EVENT_EXEC;
     event->exec_time = bpf_ktime_get_boot_ns();
-    fill_ids(event, task);
-    event->executable_path_length = append_path(scratch, &file->f_path, &fs->root);
-    event->cwd_length = append_path(scratch, &fs->pwd, &fs->root);
-    event->cgroup_length = append_task_cgroup(scratch, task);
-
+    event->budget = budget_of(task);
     /* The kernel has just laid out arguments and environment as one run of bytes. */
     unsigned long start = BPF_CORE_READ(mm, arg_start);
     unsigned long environment = BPF_CORE_READ(mm, arg_end), end = BPF_CORE_READ(mm, env_end);
@@ -201,6 +184,16 @@ static __noinline int send_exec(struct scratch *scratch, struct task_struct *tas
     if (end - environment > environment_max)
         end = environment + environment_max;
     event->strings_size = end - start;
+    if (!may_send(event->budget, event->exec_time, event->strings_size))
+        return 0;
+
+    scratch->used = 0;
+    event->kind = EVENT_EXEC;
+    fill_ids(event, task);
+    event->executable_path_length = append_path(scratch, &file->f_path, &fs->root);
+    event->cwd_length = append_path(scratch, &fs->pwd, &fs->root);
+    event->cgroup_length = append_cgroup(scratch, naming_cgroup(task));
+
     event->strings_length = append_strings(scratch, start, event->strings_size);
 
     bool is_complete = event->strings_length == event->strings_size;
@@ -208,14 +201,25 @@ static __noinline int send_exec(struct scratch *scratch, struct task_struct *tas
     if (size > sizeof(*event) + DATA_BYTES + NAME_SLACK)
         return 0;
     if (bpf_ringbuf_output(&events, scratch, size, is_complete ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP)) {
-        count(COUNTER_LOST);
+        count_lost(event->budget);
         return 0;
     }
     return is_complete ? 0 : send_rest(event, start + event->strings_length, end);
 }
 
+/* No budget and no table stands in its way: it shows that the probe is there and that its records arrive. */
+static __noinline int send_canary(struct task_struct *task) {
+    struct canary_event canary = {
+        .exec_time = bpf_ktime_get_boot_ns(), .kind = EVENT_CANARY, .pid = BPF_CORE_READ(task, tgid)};
+    if (bpf_ringbuf_output(&events, &canary, sizeof(canary), BPF_RB_FORCE_WAKEUP))
+        count(COUNTER_LOST);
+    return 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm) {
+    if (canary_parent && task->real_parent->tgid == canary_parent)
+        return send_canary(task);
     if (!include_host && task->nsproxy->mnt_ns->ns.inum == host_mount_namespace)
         return 0;
 

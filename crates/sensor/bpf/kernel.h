@@ -155,6 +155,7 @@ struct mm_struct {
 };
 
 struct kernfs_node {
+    __u64 id;
     struct kernfs_node *__parent; /* since 6.15 */
     const char *name;
 };

@@ -32,9 +32,21 @@ fn of_path(cgroup: &[u8]) -> Option<Attributed> {
     containers_of_path(cgroup).into_iter().next().map(attributed)
 }
 
+/// The container that a cgroup's path names, from the path alone. `is_contained` says that the process is known to be
+/// in one, whatever the path looks like.
+pub(crate) fn named(cgroup: &[u8], is_contained: bool) -> Option<Container> {
+    let found = containers_of_path(cgroup).into_iter().next()?;
+    (found.certain || is_contained).then(|| pending(&found))
+}
+
+fn pending(found: &ContainerRef) -> Container {
+    let mut container = Container::pending(found.id.clone(), found.runtime);
+    container.pod = found.pod_uid.clone().map(|uid| Pod { uid: Some(uid), ..Pod::default() });
+    container
+}
+
 fn attributed(found: ContainerRef) -> Attributed {
-    let mut container = Container::pending(found.id, found.runtime);
-    container.pod = found.pod_uid.map(|uid| Pod { uid: Some(uid), ..Pod::default() });
+    let container = pending(&found);
     let path = found.cgroup.trim_start_matches('/');
     let directory = HIERARCHIES.iter().map(|top| PathBuf::from(top).join(path)).find(|path| path.is_dir());
     Attributed { container, certain: found.certain, directory }

@@ -6,14 +6,14 @@
 
 use crate::assemble::Exec;
 use crate::file::{Root, hash};
+use crate::losses::Tally;
 use crate::probe::Executables;
 use crate::recognize;
 use crate::wire::value;
-use evidence::{Family, Sha256};
+use evidence::{Family, GapKind, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Executables that are remembered; then the table is emptied, and each is looked at again.
 const KNOWN_MAX: usize = 16_384;
@@ -41,7 +41,7 @@ pub(crate) struct Known {
 pub(crate) struct Catalogue {
     probe: Option<Executables>,
     known: Mutex<HashMap<Key, Kind>>,
-    unseen: AtomicU64,
+    tally: Arc<Tally>,
 }
 
 /// One state of one executable.
@@ -55,8 +55,8 @@ struct Key {
 
 impl Catalogue {
     /// An empty catalogue that tells `probe` what it finds.
-    pub(crate) fn new(probe: Option<Executables>) -> Self {
-        Self { probe, known: Mutex::new(HashMap::new()), unseen: AtomicU64::new(0) }
+    pub(crate) fn new(probe: Option<Executables>, tally: Arc<Tally>) -> Self {
+        Self { probe, known: Mutex::new(HashMap::new()), tally }
     }
 
     /// What the executable of this exec is. Where the process has ended, the file is looked for below `roots`: its own
@@ -85,17 +85,14 @@ impl Catalogue {
         kind
     }
 
-    /// Executions since the last call of which it is not known whether an interpreter ran.
-    pub(crate) fn take_unseen(&self) -> u64 {
-        self.unseen.swap(0, Ordering::Relaxed)
-    }
-
     /// The process is gone and so is its file: the name is all there is. Nothing of this is remembered.
     fn by_name_alone(&self, exec: &Exec) -> Kind {
         let Some(family) = recognize::by_name(&exec.executable) else {
             // A program without arguments is given no script by them.
             let is_doubtful = exec.arguments.len() > 1 || exec.arguments_cut;
-            self.unseen.fetch_add(u64::from(is_doubtful), Ordering::Relaxed);
+            if is_doubtful {
+                self.tally.add(exec.header.budget, GapKind::ExecutableGone, 1);
+            }
             return Kind::Other;
         };
         Kind::Interpreter(Known { family, size: exec.header.executable_size, sha256: None })

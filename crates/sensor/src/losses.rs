@@ -1,66 +1,182 @@
-//! What was lost between the kernel and the readers: counted in four places, told as gaps.
+//! What was lost between the kernel and the readers: counted where it happens, told as gaps, for each container.
+//!
+//! A flood is told when it is first noticed, then every half minute, and once more when it is over: not one gap for
+//! each second, and none for each exec.
 
-use crate::executable::Catalogue;
-use crate::probe::{Counts, ExecProbe};
-use crate::sensor::Intake;
+use crate::capture::boot_time;
+use crate::intake::Intake;
+use crate::probe::{Counts, ExecProbe, Spent};
 use evidence::{Gap, GapKind, Timestamp};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often the counters are read.
+const LOOKED_EVERY_NS: u64 = 1_000_000_000;
+/// How often a loss that goes on is told.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
+
+/// Losses that user space has counted, by budget and kind. Budget 0 is nobody's.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(Mutex<HashMap<(u64, GapKind), u64>>);
+
+impl Tally {
+    pub(crate) fn add(&self, budget: u64, kind: GapKind, lost: u64) {
+        if lost > 0 {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((budget, kind)).or_default() += lost;
+        }
+    }
+
+    fn take(&self) -> HashMap<(u64, GapKind), u64> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// Losses, from what was counted to what was told.
 pub(crate) struct Losses {
     pub(crate) intake: Arc<Intake>,
-    catalogue: Arc<Catalogue>,
+    tally: Arc<Tally>,
     now: fn() -> Timestamp,
     before: Counts,
-    since: Timestamp,
-    untold: [u64; KINDS.len()],
+    /// The last look at the counters.
+    looked_at: Timestamp,
+    /// The next one, on the boot clock.
+    look_at: u64,
+    spent: HashMap<u64, Spent>,
+    /// What of `before` was found in some budget.
+    attributed: Spent,
+    untold: HashMap<(u64, GapKind), Untold>,
 }
 
-/// Kinds of loss in the order of `Losses::untold`, in words.
-const KINDS: [(GapKind, &str); 5] = [
-    (GapKind::KernelBufferFull, "the ring buffer between kernel and sensor was full"),
-    (GapKind::ProbeSkipped, "the kernel skipped the probe: it was already running on that CPU"),
-    (GapKind::CaptureQueueFull, "the queue of the file readers was full"),
-    (GapKind::UndecodableEvent, "messages from the kernel were incomplete"),
-    (
-        GapKind::ExecutableGone,
-        "programs had ended, and their files were gone, before urva could tell what they were",
-    ),
-];
+#[derive(Debug)]
+struct Untold {
+    lost: u64,
+    since: Timestamp,
+    told_at: Option<Timestamp>,
+    /// Something was lost since the look before.
+    goes_on: bool,
+}
 
 impl Losses {
-    pub(crate) fn new(intake: Arc<Intake>, catalogue: Arc<Catalogue>, now: fn() -> Timestamp) -> Self {
-        Self { intake, catalogue, now, before: Counts::default(), since: now(), untold: [0; KINDS.len()] }
+    pub(crate) fn new(intake: Arc<Intake>, tally: Arc<Tally>, now: fn() -> Timestamp) -> Self {
+        Self {
+            intake,
+            tally,
+            now,
+            before: Counts::default(),
+            looked_at: now(),
+            look_at: 0,
+            spent: HashMap::new(),
+            attributed: Spent::default(),
+            untold: HashMap::new(),
+        }
     }
 
-    /// Tells what was lost since the last time. What `tell` refuses is told the next time.
-    pub(crate) fn report(&mut self, probe: &ExecProbe, mut tell: impl FnMut(Gap) -> bool) {
+    /// Tells what was lost and is due; looks at most once a second. What `tell` refuses is told the next time.
+    pub(crate) fn report(&mut self, probe: &ExecProbe, tell: impl FnMut(Gap) -> bool) {
+        // The wall clock may be set back.
+        let now = boot_time();
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOKED_EVERY_NS;
+        self.count(probe);
+        self.tell(|untold, now| untold.is_due(now), tell);
+    }
+
+    /// Tells everything that is untold.
+    pub(crate) fn report_all(&mut self, probe: &ExecProbe, tell: impl FnMut(Gap) -> bool) {
+        self.count(probe);
+        self.tell(|_, _| true, tell);
+    }
+
+    fn count(&mut self, probe: &ExecProbe) {
+        let since = std::mem::replace(&mut self.looked_at, (self.now)());
+        for untold in self.untold.values_mut() {
+            untold.goes_on = false;
+        }
         let counts = probe.counts();
-        let new = [
-            counts.lost.saturating_sub(self.before.lost),
-            counts.skipped.saturating_sub(self.before.skipped),
-            self.intake.queue_full.swap(0, Ordering::Relaxed),
-            self.intake.undecodable.swap(0, Ordering::Relaxed),
-            self.catalogue.take_unseen(),
-        ];
+        let mut new = self.tally.take();
+        new.insert((0, GapKind::ProbeSkipped), counts.skipped.saturating_sub(self.before.skipped));
+        if (counts.lost, counts.refused) != (self.before.lost, self.before.refused) {
+            self.attribute(counts, probe.spent(), &mut new);
+        }
         self.before = counts;
-        let to = (self.now)();
-        let mut is_told = true;
-        for ((untold, new), (kind, detail)) in self.untold.iter_mut().zip(new).zip(KINDS) {
-            *untold += new;
-            if *untold == 0 {
-                continue;
-            }
-            let gap = Gap { kind, from: self.since, to, lost: Some(*untold), detail: detail.to_owned() };
-            if tell(gap) {
-                *untold = 0;
-            } else {
-                is_told = false;
-            }
+        for (key, lost) in new.into_iter().filter(|(_, lost)| *lost > 0) {
+            let fresh = Untold { lost: 0, since, told_at: None, goes_on: true };
+            let untold = self.untold.entry(key).or_insert(fresh);
+            untold.lost += lost;
+            untold.goes_on = true;
         }
-        if is_told {
-            self.since = to;
+    }
+
+    /// Finds out whose losses the kernel has counted. What no budget accounts for, since the kernel has forgotten it,
+    /// is nobody's.
+    fn attribute(
+        &mut self,
+        counts: Counts,
+        spent: Vec<(u64, Spent)>,
+        new: &mut HashMap<(u64, GapKind), u64>,
+    ) {
+        let before = std::mem::take(&mut self.spent);
+        for (budget, now) in spent {
+            // A budget that was forgotten begins at zero again.
+            let then = before.get(&budget).copied().unwrap_or_default();
+            let refused = now.refused.checked_sub(then.refused).unwrap_or(now.refused);
+            let lost = now.lost.checked_sub(then.lost).unwrap_or(now.lost);
+            *new.entry((budget, GapKind::OverBudget)).or_default() += refused;
+            *new.entry((budget, GapKind::KernelBufferFull)).or_default() += lost;
+            self.attributed.refused += refused;
+            self.attributed.lost += lost;
+            self.spent.insert(budget, now);
         }
+        // The sums were read first, so that budgets account for more rather than less.
+        let refused = counts.refused.saturating_sub(self.attributed.refused);
+        let lost = counts.lost.saturating_sub(self.attributed.lost);
+        *new.entry((0, GapKind::OverBudget)).or_default() += refused;
+        *new.entry((0, GapKind::KernelBufferFull)).or_default() += lost;
+        self.attributed.refused += refused;
+        self.attributed.lost += lost;
+    }
+
+    fn tell(&mut self, is_due: impl Fn(&Untold, Timestamp) -> bool, mut tell: impl FnMut(Gap) -> bool) {
+        let (now, intake) = (self.looked_at, &self.intake);
+        self.untold.retain(|(budget, kind), untold| {
+            if untold.lost > 0 && is_due(untold, now) {
+                let gap = Gap {
+                    kind: *kind,
+                    from: untold.since,
+                    to: now,
+                    lost: Some(untold.lost),
+                    detail: detail(*kind).to_owned(),
+                    container: intake.container(*budget),
+                };
+                if !tell(gap) {
+                    return true;
+                }
+                *untold = Untold { lost: 0, since: now, told_at: Some(now), goes_on: untold.goes_on };
+            }
+            untold.lost > 0 || untold.goes_on
+        });
+    }
+}
+
+impl Untold {
+    fn is_due(&self, now: Timestamp) -> bool {
+        !self.goes_on || self.told_at.is_none_or(|told_at| now.since(told_at) >= TOLD_EVERY)
+    }
+}
+
+fn detail(kind: GapKind) -> &'static str {
+    match kind {
+        GapKind::OverBudget => "more programs were executed than one container may have looked at",
+        GapKind::KernelBufferFull => "the ring buffer between kernel and sensor was full",
+        GapKind::ProbeSkipped => "the kernel skipped the probe: it was already running on that CPU",
+        GapKind::CaptureQueueFull => "the queue of the file readers was full",
+        GapKind::UndecodableEvent => "messages from the kernel were incomplete",
+        GapKind::ExecutableGone => {
+            "programs had ended, and their files were gone, before urva could tell what they were"
+        }
+        _ => "something was lost",
     }
 }

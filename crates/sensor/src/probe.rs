@@ -20,12 +20,15 @@ pub(crate) struct ProbeSettings {
     pub(crate) include_host: bool,
     /// Bytes of environment to send with each exec.
     pub(crate) environment_max: u32,
+    /// The process whose children are canaries; 0 for none.
+    pub(crate) canary_parent: u32,
 }
 
 /// The attached probe. Dropping it detaches.
 pub(crate) struct ExecProbe {
     ring: RingBuffer<'static>,
     counters: MapHandle,
+    budgets: MapHandle,
     program: ProgramId,
     _link: Link,
     _skeleton: ExecSkel<'static>,
@@ -35,12 +38,24 @@ pub(crate) struct ExecProbe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Counts {
     pub(crate) lost: u64,
+    /// Not sent, since a container had used up its budget.
+    pub(crate) refused: u64,
     /// Times the kernel skipped the probe since it was running on that CPU already.
     pub(crate) skipped: u64,
 }
 
+/// What the probe has counted against one budget since it was attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Spent {
+    pub(crate) refused: u64,
+    pub(crate) lost: u64,
+}
+
 /// The probe's table of executables, for the threads that look at them.
 pub(crate) struct Executables(MapHandle);
+
+/// Budgets that the probe keeps.
+const BUDGETS_MAX: usize = 8192;
 
 struct ProgramId(std::os::fd::OwnedFd);
 
@@ -61,12 +76,15 @@ impl ExecProbe {
             return Err(SensorError::Refused { program: "on_exec", reason: "it has no constants".into() });
         };
         constants.host_mount_namespace = host_namespace("mnt")?;
+        constants.host_pid_namespace = host_namespace("pid")?;
         constants.include_host = settings.include_host;
         constants.environment_max = settings.environment_max;
+        constants.canary_parent = settings.canary_parent;
         let skeleton = open.load().map_err(refused)?;
 
         let executables = Executables(MapHandle::try_from(&skeleton.maps.executables).map_err(refused)?);
         let counters = MapHandle::try_from(&skeleton.maps.counters).map_err(refused)?;
+        let budgets = MapHandle::try_from(&skeleton.maps.budgets).map_err(refused)?;
         let events = MapHandle::try_from(&skeleton.maps.events).map_err(refused)?;
         let mut ring = RingBufferBuilder::new();
         let record = move |record: &[u8]| {
@@ -78,7 +96,7 @@ impl ExecProbe {
         let program = skeleton.progs.on_exec.as_fd().try_clone_to_owned();
         let program = ProgramId(program.map_err(|source| refused(libbpf_rs::Error::from(source)))?);
         let link = skeleton.progs.on_exec.attach().map_err(refused)?;
-        Ok((Self { ring, counters, program, _link: link, _skeleton: skeleton }, executables))
+        Ok((Self { ring, counters, budgets, program, _link: link, _skeleton: skeleton }, executables))
     }
 
     /// Waits until records are there, `wake` is readable, or the time is over. Hands out what is there.
@@ -89,7 +107,24 @@ impl ExecProbe {
 
     /// Reads the counters.
     pub(crate) fn counts(&self) -> Counts {
-        Counts { lost: sum(&self.counters, value::COUNTER_LOST), skipped: self.program.recursion_misses() }
+        Counts {
+            lost: sum(&self.counters, value::COUNTER_LOST),
+            refused: sum(&self.counters, value::COUNTER_REFUSED),
+            skipped: self.program.recursion_misses(),
+        }
+    }
+
+    /// Reads what each budget has lost. It asks the kernel twice for each container: only where a counter has changed.
+    pub(crate) fn spent(&self) -> Vec<(u64, Spent)> {
+        let read = |key: Vec<u8>| {
+            let value = self.budgets.lookup(&key, MapFlags::ANY).ok()??;
+            let number = |at: usize| Some(u64::from_ne_bytes(value.get(at..at + 8)?.try_into().ok()?));
+            let refused = number(std::mem::offset_of!(types::budget, refused))?;
+            let lost = number(std::mem::offset_of!(types::budget, lost))?;
+            Some((u64::from_ne_bytes(key.try_into().ok()?), Spent { refused, lost }))
+        };
+        // More than the table holds: one that changes while it is read can be gone through again from the beginning.
+        self.budgets.keys().take(2 * BUDGETS_MAX).filter_map(read).collect()
     }
 }
 

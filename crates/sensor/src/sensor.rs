@@ -6,41 +6,40 @@
 //! ```
 //!
 //! The poll thread never waits for anybody, so that the kernel's ring does not fill because a file is slow to
-//! read. What the queue behind it cannot take is counted and becomes a [`Gap`].
+//! read. What the queue behind it cannot take is counted and becomes a [`Gap`]. Containers take turns in it.
 
-use crate::assemble::{Assembler, Exec};
+use crate::assemble::Assembler;
 use crate::capture::{self, CaptureSettings, Taken, complete};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
 use crate::file::OpenFile;
-use crate::losses::Losses;
+use crate::intake::Intake;
+use crate::losses::{Losses, Tally};
 use crate::privileges;
 use crate::probe::{ExecProbe, Executables, ProbeSettings, host_namespace};
 use crate::running;
 use crate::texts::{Executions, Texts, Watching};
+use crate::wire::is_canary;
 use evidence::{Capture, Gap, Timestamp};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Execs that wait for a reader.
-const EXECS_MAX: usize = 8192;
-/// Bytes that they may take together.
-const EXECS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Captures that wait for the caller.
 const SEEN_MAX: usize = 64;
-/// Threads that read files: two, so that one slow file system does not stop the other.
-const READERS: usize = 2;
+/// Threads that read files. Each container has two of them at the most, so that one with slow file systems does
+/// not stop the others.
+const READERS: usize = 6;
 /// Large files that wait to be hashed.
 const TO_HASH_MAX: usize = 8;
 /// How long the readers may take to finish once the sensor is told to end; what is left then is counted as lost.
 const FINISH_WITHIN_NS: u64 = 400_000_000;
 /// Bytes of one file that are hashed at the most; it takes some 10 s.
 const HASH_MAX: u64 = 8 * 1024 * 1024 * 1024;
-/// How often the counters are read. A wake-up costs some 10 µs.
+/// How often the counters are looked at while nothing happens. A wake-up costs some 10 µs.
 const COUNTERS_EVERY: Duration = Duration::from_secs(1);
 
 /// What the sensor shall see.
@@ -52,6 +51,9 @@ pub struct Settings {
     pub content_limit: u64,
     /// Bytes of environment that are captured, at most 128 KiB.
     pub environment_limit: u32,
+    /// The process whose children are canaries: what they execute is told as [`Seen::Canary`], so that somebody can see
+    /// whether the probe sees.
+    pub canary_parent: Option<u32>,
     /// The wall clock.
     pub now: fn() -> Timestamp,
 }
@@ -63,8 +65,10 @@ pub enum Seen {
     Captured(Box<Capture>),
     /// A capture that was handed out before is complete now: its whole file is hashed.
     Completed(Box<Capture>),
+    /// A canary was executed.
+    Canary,
     /// Something was lost.
-    Gap(Gap),
+    Gap(Box<Gap>),
 }
 
 /// The running sensor.
@@ -126,20 +130,20 @@ impl Sensor {
     ///
     /// Call it before the process has other threads: they would keep their privileges.
     pub fn open(settings: &Settings) -> Result<(Self, Stopper), SensorError> {
-        let (execs, waiting) = sync_channel(EXECS_MAX);
         let (seen_by, seen) = sync_channel(SEEN_MAX);
         let (wake, stopped) = wake_pair()?;
         let stop = Arc::new(Stop { late_after: AtomicU64::new(u64::MAX), now: settings.now });
 
         let shared = Arc::new(shared(settings)?);
         let executions: Arc<Executions> = Arc::default();
-        let intake = Arc::new(Intake::new(execs, Arc::clone(&executions)));
-        let (probe, executables) = attach(settings, &intake)?;
+        let tally = Arc::new(Tally::default());
+        let intake = Arc::new(Intake::new(Arc::clone(&tally), Arc::clone(&executions)));
+        let (probe, executables) = attach(settings, &intake, seen_by.clone())?;
         let attached_at = capture::boot_time();
         let texts = Texts::load(settings.include_host);
         privileges::keep_needed(texts.as_ref().is_ok_and(Texts::needs_perfmon))?;
 
-        let catalogue = Arc::new(Catalogue::new(Some(executables)));
+        let catalogue = Arc::new(Catalogue::new(Some(executables), Arc::clone(&tally)));
         let hasher = start_hasher(seen_by.clone(), Arc::clone(&stop))?;
         let watching = match texts {
             Ok(texts) => {
@@ -158,8 +162,8 @@ impl Sensor {
             watching: watching.clone(),
             stop: Arc::clone(&stop),
         };
-        let readers = start_readers(waiting, &reading, &shared, &seen_by, &hasher)?;
-        let losses = Losses::new(intake, Arc::clone(&catalogue), settings.now);
+        let readers = start_readers(&reading, &shared, &seen_by, &hasher)?;
+        let losses = Losses::new(intake, tally, settings.now);
         let context =
             running::Context { attached_at, catalogue, watching, settings: shared, stop: Arc::clone(&stop) };
         running::start(context, seen_by.clone(), hasher)?;
@@ -187,14 +191,26 @@ fn shared(settings: &Settings) -> Result<CaptureSettings, SensorError> {
     })
 }
 
-fn attach(settings: &Settings, intake: &Arc<Intake>) -> Result<(ExecProbe, Executables), SensorError> {
+fn attach(
+    settings: &Settings,
+    intake: &Arc<Intake>,
+    seen: SyncSender<Seen>,
+) -> Result<(ExecProbe, Executables), SensorError> {
     let intake = Arc::clone(intake);
     let mut assembler = Assembler::default();
     let settings = ProbeSettings {
         include_host: settings.include_host,
         environment_max: settings.environment_limit.min(ENVIRONMENT_MAX),
+        canary_parent: settings.canary_parent.unwrap_or(0),
     };
-    ExecProbe::attach(&settings, move |record| intake.take(record, &mut assembler))
+    ExecProbe::attach(&settings, move |record| {
+        if is_canary(record) {
+            // Where nobody takes what is seen, the canary shall not arrive either.
+            let _ = seen.try_send(Seen::Canary);
+        } else {
+            intake.take(record, &mut assembler);
+        }
+    })
 }
 
 /// Most bytes of environment that may be asked for.
@@ -206,63 +222,6 @@ pub(crate) type Shared = Arc<CaptureSettings>;
 /// A file to hash, and the capture that it completes.
 pub(crate) type Hasher = SyncSender<(Capture, OpenFile)>;
 
-/// From records to execs, with everything that is lost on the way.
-pub(crate) struct Intake {
-    execs: Mutex<Option<SyncSender<Exec>>>,
-    executions: Arc<Executions>,
-    /// Bytes of the execs that wait for a reader.
-    waiting: AtomicUsize,
-    pub(crate) queue_full: AtomicU64,
-    pub(crate) undecodable: AtomicU64,
-}
-
-impl Intake {
-    fn new(execs: SyncSender<Exec>, executions: Arc<Executions>) -> Self {
-        Self {
-            execs: Mutex::new(Some(execs)),
-            executions,
-            waiting: AtomicUsize::new(0),
-            queue_full: AtomicU64::new(0),
-            undecodable: AtomicU64::new(0),
-        }
-    }
-
-    fn take(&self, record: &[u8], assembler: &mut Assembler) {
-        let exec = assembler.push(record).unwrap_or_else(|error| {
-            tracing::warn!(%error, "a message from the kernel was refused");
-            self.undecodable.fetch_add(1, Ordering::Relaxed);
-            None
-        });
-        self.undecodable.fetch_add(assembler.take_given_up(), Ordering::Relaxed);
-        let Some(exec) = exec else { return };
-        let sender = self.execs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Some(sender) = sender.as_ref() else { return };
-        let (weight, process) = (exec.weight(), exec.process());
-        self.executions.expect(process);
-        let is_room = self.waiting.fetch_add(weight, Ordering::Relaxed) < EXECS_BYTES_MAX;
-        if !is_room || sender.try_send(exec).is_err() {
-            self.executions.settle(process);
-            self.waiting.fetch_sub(weight, Ordering::Relaxed);
-            self.queue_full.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// A reader has an exec in its hands.
-    fn taken(&self, exec: &Exec) {
-        self.waiting.fetch_sub(exec.weight(), Ordering::Relaxed);
-    }
-
-    /// An exec was given up.
-    fn lost(&self) {
-        self.queue_full.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// No exec is accepted any more: the readers end when the queue is empty.
-    fn close(&self) {
-        self.execs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    }
-}
-
 fn poll(
     probe: &ExecProbe,
     stopped: &OwnedFd,
@@ -271,14 +230,14 @@ fn poll(
     seen: &SyncSender<Seen>,
 ) {
     while !probe.consume(stopped.as_fd(), COUNTERS_EVERY) {
-        losses.report(probe, |gap| seen.try_send(Seen::Gap(gap)).is_ok());
+        losses.report(probe, |gap| seen.try_send(Seen::Gap(Box::new(gap))).is_ok());
     }
     losses.intake.close();
     for reader in readers {
         let _ = reader.join();
     }
     // Now there is time to wait for room.
-    losses.report(probe, |gap| seen.send(Seen::Gap(gap)).is_ok());
+    losses.report_all(probe, |gap| seen.send(Seen::Gap(Box::new(gap))).is_ok());
 }
 
 /// What the readers have in common.
@@ -291,30 +250,25 @@ struct Reading {
 }
 
 fn start_readers(
-    waiting: Receiver<Exec>,
     reading: &Reading,
     settings: &Shared,
     seen: &SyncSender<Seen>,
     hasher: &Hasher,
 ) -> Result<Vec<JoinHandle<()>>, SensorError> {
-    let waiting = Arc::new(Mutex::new(waiting));
     let start = |_| {
-        let (waiting, reading, settings) = (Arc::clone(&waiting), reading.clone(), Arc::clone(settings));
+        let (reading, settings) = (reading.clone(), Arc::clone(settings));
         let (seen, hasher) = (seen.clone(), hasher.clone());
         spawn("urva-read", move || {
-            loop {
-                let next = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
-                let Ok(mut exec) = next else { return };
-                reading.intake.taken(&exec);
+            while let Some((budget, mut exec)) = reading.intake.next() {
                 if reading.stop.is_late() {
-                    reading.intake.lost();
-                    continue;
-                }
-                let taken = capture::take(&mut exec, &reading.catalogue, &reading.watching, &settings);
-                reading.watching.executions.settle(exec.process());
-                if let Some(taken) = taken {
+                    reading.intake.lost(budget);
+                } else if let Some(taken) =
+                    capture::take(&mut exec, &reading.catalogue, &reading.watching, &settings)
+                {
                     hand_on(taken, &seen, &hasher);
                 }
+                reading.watching.executions.settle(exec.process());
+                reading.intake.done(budget);
             }
         })
     };

@@ -15,12 +15,14 @@ pub mod value {
     #![allow(missing_docs, reason = "the names are those of event.h, which explains them")]
     pub const EVENT_EXEC: u32 = 1;
     pub const EVENT_STRINGS: u32 = 2;
+    pub const EVENT_CANARY: u32 = 4;
     pub const EXEC_UNKNOWN_EXECUTABLE: u32 = 1 << 0;
     pub const EXEC_PATH_CUT: u32 = 1 << 1;
     pub const CLASS_OTHER: u32 = 1;
     pub const CLASS_INTERPRETER: u32 = 2;
     pub const CLASS_BUSYBOX: u32 = 3;
     pub const COUNTER_LOST: u32 = 0;
+    pub const COUNTER_REFUSED: u32 = 1;
     pub const EVENT_TEXT: u32 = 3;
     pub const TEXT_PYTHON_RUN: u32 = 1;
     pub const TEXT_PYTHON_COMPILE: u32 = 2;
@@ -86,18 +88,21 @@ pub struct ExecRecord<'a> {
     pub strings: &'a [u8],
 }
 
+/// Whether a record says that urva's own canary was executed.
+pub(crate) fn is_canary(record: &[u8]) -> bool {
+    u32_at(record, std::mem::offset_of!(StringsHeader, kind)) == Some(value::EVENT_CANARY)
+}
+
 /// Takes one record apart.
 pub fn decode(record: &[u8]) -> Result<Event<'_>, WireError> {
-    let kind_at = std::mem::offset_of!(ExecHeader, kind);
-    // Both headers are told apart by `kind`, which stands at different offsets: the shorter header is tried
-    // first, and an exec event has at its place the high half of a time or an inode.
-    if record.len() >= size_of::<ExecHeader>() && u32_at(record, kind_at) == Some(value::EVENT_EXEC) {
-        return decode_exec(record);
-    }
-    let header: StringsHeader = read(record)?;
-    match header.kind {
-        value::EVENT_STRINGS => decode_strings(header, &record[size_of::<StringsHeader>()..]),
-        other => Err(WireError::UnknownKind(other)),
+    // The same in both, so that nothing behind the shorter header is ever read as a field of the longer one.
+    const KIND_AT: usize = std::mem::offset_of!(StringsHeader, kind);
+    const { assert!(KIND_AT == std::mem::offset_of!(ExecHeader, kind)) };
+    match u32_at(record, KIND_AT) {
+        Some(value::EVENT_EXEC) => decode_exec(record),
+        Some(value::EVENT_STRINGS) => decode_strings(read(record)?, &record[size_of::<StringsHeader>()..]),
+        Some(other) => Err(WireError::UnknownKind(other)),
+        None => Err(WireError::Short { have: record.len(), need: size_of::<StringsHeader>() }),
     }
 }
 
@@ -242,6 +247,20 @@ pub(crate) mod tests {
         for length in 0..record.len() {
             assert!(decode(&record[..length]).is_err(), "cut to {length}");
         }
+    }
+
+    #[test]
+    fn arguments_that_look_like_an_exec_stay_arguments() {
+        let mut record = bytes_of(&StringsHeader {
+            exec_time: 7,
+            kind: value::EVENT_STRINGS,
+            pid: 42,
+            length: 4096,
+            ..StringsHeader::default()
+        });
+        record.extend_from_slice(&[1, 0, 0, 0].repeat(1024));
+        let Event::Strings { bytes, .. } = decode(&record).unwrap() else { panic!("read as an exec") };
+        assert_eq!(bytes.len(), 4096);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! A finding, taken apart for its row and put together again.
 
-use evidence::{Container, Content, Finding, FindingId, Metadata, Sha256, State, Timestamp, Untrusted};
+use evidence::{
+    Capture, Container, Content, Finding, FindingId, Judged, Metadata, Sha256, State, Subject, Timestamp,
+    Untrusted,
+};
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::error::BoxDynError;
@@ -31,10 +34,13 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) fn of(finding: &Finding) -> Result<Self, sqlx::Error> {
         let mut finding = finding.clone();
-        finding.capture.container = None;
-        keep_numbers_finite(&mut finding);
-        let text_is_argument = take_argument(&mut finding);
-        let (text, head_bytes) = take_text(&mut finding.capture.script.content);
+        *finding.container_mut() = None;
+        let (mut text_is_argument, mut text, mut head_bytes) = (false, None, 0);
+        if let Subject::Script(judged) = &mut finding.subject {
+            keep_numbers_finite(judged);
+            text_is_argument = take_argument(&mut judged.capture);
+            (text, head_bytes) = take_text(&mut judged.capture.script.content);
+        }
         let body = Body { finding, head_bytes, text_is_argument };
         Ok(Self { body: to_json(&body)?, text })
     }
@@ -47,13 +53,14 @@ pub(crate) const SELECT: &str = "SELECT id, state, first_seen, last_seen, count,
 /// Puts a finding together from a row of [`SELECT`].
 pub(crate) fn read(row: &SqliteRow) -> Result<Finding, BoxDynError> {
     let Body { mut finding, head_bytes, text_is_argument } = from_json(row.try_get("body")?)?;
-    let text: Option<Vec<u8>> = row.try_get("text")?;
-    put_text(&mut finding.capture.script.content, text, head_bytes)?;
-    if text_is_argument {
-        put_argument(&mut finding);
+    if let Subject::Script(judged) = &mut finding.subject {
+        put_text(&mut judged.capture.script.content, row.try_get("text")?, head_bytes)?;
+        if text_is_argument {
+            put_argument(&mut judged.capture);
+        }
     }
     let container: Option<&str> = row.try_get("container")?;
-    finding.capture.container = container.map(serde_json::from_str).transpose()?;
+    *finding.container_mut() = container.map(serde_json::from_str).transpose()?;
     finding.id = FindingId::parse(row.try_get("id")?).ok_or("its id is not hexadecimal")?;
     finding.state = state(row.try_get("state")?)?;
     finding.first_seen = Timestamp(from_sql(row.try_get("first_seen")?));
@@ -84,7 +91,8 @@ pub(crate) fn metadata_rank(container: Option<&Container>) -> i64 {
 
 /// What the known capture of an execution lacks; a report of the same execution replaces it where it lacks less.
 pub(crate) fn lacks(finding: &Finding) -> (usize, u64) {
-    let capture = &finding.capture;
+    let Some(judged) = finding.script() else { return (0, 0) };
+    let capture = &judged.capture;
     let executable = &capture.process.executable;
     let file = capture.script.file.as_ref();
     let hash_is_missing = file.is_some_and(|file| file.sha256.is_none());
@@ -101,10 +109,10 @@ fn state(name: &str) -> Result<State, BoxDynError> {
 }
 
 /// JSON has no word for infinity and writes it as null, which is no number when read back.
-fn keep_numbers_finite(finding: &mut Finding) {
-    let verdict = &mut finding.verdict;
+fn keep_numbers_finite(judged: &mut Judged) {
+    let verdict = &mut judged.verdict;
     let weights = verdict.reasons.iter_mut().map(|reason| &mut reason.weight);
-    let scores = finding.layers.iter_mut().map(|layer| &mut layer.score);
+    let scores = judged.layers.iter_mut().map(|layer| &mut layer.score);
     for number in weights.chain(scores).chain([&mut verdict.score, &mut verdict.threshold]) {
         if number.is_nan() {
             *number = 0.0;
@@ -143,8 +151,7 @@ fn put_text(content: &mut Content, text: Option<Vec<u8>>, head_bytes: usize) -> 
 }
 
 /// The text of an inline script stands in the arguments too; it is stored once.
-fn take_argument(finding: &mut Finding) -> bool {
-    let capture = &mut finding.capture;
+fn take_argument(capture: &mut Capture) -> bool {
     let Some(index) = capture.script.text_argument else { return false };
     match (capture.process.args.get_mut(index), &capture.script.content) {
         (Some(argument), Content::Whole(text)) if argument == text => {
@@ -155,8 +162,7 @@ fn take_argument(finding: &mut Finding) -> bool {
     }
 }
 
-fn put_argument(finding: &mut Finding) {
-    let capture = &mut finding.capture;
+fn put_argument(capture: &mut Capture) {
     let argument = capture.script.text_argument.and_then(|index| capture.process.args.get_mut(index));
     if let (Some(argument), Content::Whole(text)) = (argument, &capture.script.content) {
         argument.clone_from(text);
@@ -173,8 +179,9 @@ mod tests {
     #[test]
     fn a_body_is_read_by_each_later_version_and_fields_that_are_unknown_do_no_harm() {
         let body: Body = from_json(BODY).unwrap();
-        assert_eq!(body.finding.capture.process.pid, 4_242);
-        assert_eq!(body.finding.capture.process.args[1].0, [0xff, 0, 10]);
+        let process = &body.finding.script().unwrap().capture.process;
+        assert_eq!(process.pid, 4_242);
+        assert_eq!(process.args[1].0, [0xff, 0, 10]);
         assert_eq!((body.head_bytes, body.text_is_argument), (1_024, false));
     }
 }

@@ -123,7 +123,7 @@ async fn record_one(
     } else {
         (Outcome::Updated, count_in(connection, finding, &found).await?)
     };
-    if let Some(container) = &finding.capture.container
+    if let Some(container) = finding.container()
         && metadata_rank(Some(container)) > found.metadata
     {
         complete(connection, container, Some(found.seq)).await?;
@@ -171,7 +171,7 @@ async fn insert(connection: &mut SqliteConnection, finding: &Finding) -> Result<
             .execute(&mut *connection)
             .await?;
     }
-    let container = finding.capture.container.as_ref();
+    let container = finding.container();
     let pod = container.and_then(|container| container.pod.as_ref());
     let seq: i64 = sqlx::query_scalar(
         "INSERT INTO findings (id, category, state, first_seen, last_seen, count, content_sha256, container_id,
@@ -263,7 +263,8 @@ async fn improve(connection: &mut SqliteConnection, finding: &Finding, seq: i64)
         .await?;
     let is_better = from_json::<Body>(&json).map_or(true, |known| {
         let (old, new) = (known.finding.execution(), finding.execution());
-        let has_more = finding.layers.len() > known.finding.layers.len();
+        let layers = |finding: &Finding| finding.script().map_or(0, |judged| judged.layers.len());
+        let has_more = layers(finding) > layers(&known.finding);
         (old.pid, old.start_ticks) == (new.pid, new.start_ticks)
             && (has_more || lacks(finding) < lacks(&known.finding))
     });

@@ -86,13 +86,15 @@ pub struct Previous {
 impl Previous {
     /// The gap between that run and one that watches since `until`.
     pub fn gap(&self, until: Timestamp) -> Gap {
-        let detail = if self.ended_in_order {
-            "urva was stopped"
+        let (kind, detail) = if self.ended_in_order {
+            (GapKind::NotRunning, "urva was stopped")
         } else {
-            "urva ended without being stopped: it was killed, it crashed, or the machine went down"
+            let detail =
+                "urva ended without being stopped: it was killed, it crashed, or the machine went down";
+            (GapKind::Killed, detail)
         };
         let to = until.max(self.alive_at);
-        Gap { kind: GapKind::NotRunning, from: self.alive_at, to, lost: None, detail: detail.to_owned() }
+        Gap { kind, from: self.alive_at, to, lost: None, detail: detail.to_owned(), container: None }
     }
 }
 

@@ -232,6 +232,9 @@ pub(crate) enum CategoryName {
     /// Malicious Script Executed
     #[value(alias = "MALICIOUS_SCRIPT_EXECUTED")]
     Script,
+    /// Defense Evasion: Detection Impaired
+    #[value(alias = "DETECTION_IMPAIRED")]
+    Impaired,
 }
 
 impl From<CategoryName> for Category {
@@ -239,6 +242,7 @@ impl From<CategoryName> for Category {
         match name {
             CategoryName::Python => Self::MaliciousPythonExecuted,
             CategoryName::Script => Self::MaliciousScriptExecuted,
+            CategoryName::Impaired => Self::DetectionImpaired,
         }
     }
 }

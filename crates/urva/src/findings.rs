@@ -138,8 +138,8 @@ impl Row {
             count: finding.count.to_string(),
             category: finding.category.display_name(),
             location: card::location(finding),
-            script: card::script(&finding.capture.script),
-            score: format!("{:.3}", finding.verdict.score),
+            script: card::subject(finding),
+            score: card::score(finding).unwrap_or_else(|| "-".to_owned()),
             id: finding.id.as_str().chars().take(ID_DIGITS).collect(),
         }
     }

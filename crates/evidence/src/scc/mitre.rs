@@ -2,20 +2,32 @@
 //! it does not know is written as its parent where there is one, and else by its tactic alone.
 
 use super::types::MitreAttack;
-use crate::{Finding, Language, Tactic, Technique};
+use crate::{Finding, Judged, Language, Subject, Tactic, Technique};
 use std::collections::BTreeSet;
 
-/// What the script does, in the protocol's names.
+/// What the script does, or somebody did to urva, in the protocol's names.
 pub(super) fn attack(finding: &Finding) -> MitreAttack {
+    match &finding.subject {
+        Subject::Script(judged) => of_script(judged),
+        Subject::Gap { .. } => MitreAttack {
+            primary_tactic: tactic(Tactic::DefenseEvasion),
+            primary_techniques: vec!["IMPAIR_DEFENSES"],
+            additional_tactics: vec![],
+            additional_techniques: vec![],
+        },
+    }
+}
+
+fn of_script(judged: &Judged) -> MitreAttack {
     let primary_techniques = vec![
         "COMMAND_AND_SCRIPTING_INTERPRETER",
-        match finding.verdict.language {
+        match judged.verdict.language {
             Language::Python => "PYTHON",
             Language::Shell => "UNIX_SHELL",
         },
     ];
     let shown: BTreeSet<Technique> =
-        finding.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
+        judged.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
     let is_additional = |name: &&'static str| !primary_techniques.contains(name);
     MitreAttack {
         primary_tactic: tactic(Tactic::Execution),

@@ -44,9 +44,6 @@ impl Default for Limits {
 /// Bytes of any one name, path or other short text.
 const SHORT_TEXT_LIMIT: usize = 4096;
 
-/// SCC's own severity for both categories.
-const SEVERITY: &str = "CRITICAL";
-
 /// Name of the source of findings, as people see it.
 const SOURCE_DISPLAY_NAME: &str = "urva";
 
@@ -58,7 +55,8 @@ pub fn result(finding: &Finding, place: &Place, limits: Limits) -> ListFindingsR
 fn message(finding: &Finding, place: &Place, limits: Limits) -> FindingMessage {
     let name = place.finding_name(&finding.id);
     let canonical_name = place.canonical_finding_name(&finding.id);
-    let container = finding.capture.container.as_ref();
+    let container = finding.container();
+    let capture = finding.script().map(|judged| &judged.capture);
     FindingMessage {
         parent: place.source_name(),
         resource_name: place.cluster_name(),
@@ -73,12 +71,12 @@ fn message(finding: &Finding, place: &Place, limits: Limits) -> FindingMessage {
         canonical_name,
         event_time: finding.last_seen.to_string(),
         create_time: finding.first_seen.to_string(),
-        severity: SEVERITY,
+        severity: finding.category.severity(),
         mute: "UNDEFINED",
         finding_class: "THREAT",
-        indicator: process::indicator(&finding.capture),
+        indicator: capture.and_then(process::indicator),
         mitre_attack: mitre::attack(finding),
-        processes: vec![process::of(&finding.capture, limits)],
+        processes: capture.map(|capture| process::of(capture, limits)).into_iter().collect(),
         parent_display_name: SOURCE_DISPLAY_NAME,
         description: guidance::description(finding, place),
         next_steps: next_steps(finding, place),

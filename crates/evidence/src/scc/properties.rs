@@ -3,7 +3,10 @@
 
 use super::process::utf8_prefix;
 use super::{Place, SHORT_TEXT_LIMIT, prefix, short};
-use crate::{Capture, Content, Drift, Finding, Metadata, Reason, RuntimeLayer, Technique, Verdict};
+use crate::{
+    Capture, Content, Drift, Finding, Gap, Judged, Metadata, Reason, RuntimeLayer, Subject, Technique,
+    Verdict,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -22,21 +25,30 @@ type Properties = BTreeMap<String, Value>;
 pub(super) fn of(finding: &Finding, place: &Place) -> Properties {
     let mut properties = Properties::new();
     add_location(&mut properties, finding, place);
-    add_process(&mut properties, &finding.capture);
-    add_script(&mut properties, finding);
-    add_verdict(&mut properties, finding);
-    add_layers(&mut properties, finding);
+    let uris = match &finding.subject {
+        Subject::Script(judged) => {
+            add_process(&mut properties, &judged.capture);
+            add_script(&mut properties, finding, judged);
+            add_verdict(&mut properties, &judged.verdict);
+            add_layers(&mut properties, judged);
+            context_uris(judged)
+        }
+        Subject::Gap { gap } => {
+            add_gap(&mut properties, gap);
+            json!({"mitreUri": link("MITRE Link", &Technique::ImpairDefenses.url())})
+        }
+    };
+    set(&mut properties, "contextUris", uris);
     set(&mut properties, "Execution_Count", json!(finding.count.to_string()));
     set(&mut properties, "First_Seen", json!(finding.first_seen.to_string()));
     set(&mut properties, "Last_Seen", json!(finding.last_seen.to_string()));
-    set(&mut properties, "contextUris", context_uris(finding));
     properties
 }
 
 /// The link to the script's page on VirusTotal: by the hash of the whole file, since nobody else has ever hashed
 /// the prefix that a finding carries.
-pub fn virustotal_url(finding: &Finding) -> Option<String> {
-    let whole = finding.capture.script.whole_sha256()?;
+pub fn virustotal_url(judged: &Judged) -> Option<String> {
+    let whole = judged.capture.script.whole_sha256()?;
     Some(format!("https://www.virustotal.com/gui/file/{whole}/detection"))
 }
 
@@ -52,7 +64,7 @@ fn set_text(properties: &mut Properties, name: &str, text: Option<&str>) {
 
 fn add_location(properties: &mut Properties, finding: &Finding, place: &Place) {
     set_text(properties, "VM_Instance_Name", Some(&place.node));
-    let Some(container) = &finding.capture.container else { return };
+    let Some(container) = finding.container() else { return };
     set_text(properties, "Container_Id", Some(&container.id));
     set_text(properties, "Container_Id_Short", Some(container.short_id()));
     set_text(properties, "Container_Name", container.name.as_deref());
@@ -92,10 +104,10 @@ fn add_process(properties: &mut Properties, capture: &Capture) {
     set(properties, "Interpreter", json!(capture.interpreter.family.to_string()));
 }
 
-fn add_script(properties: &mut Properties, finding: &Finding) {
-    let script = &finding.capture.script;
+fn add_script(properties: &mut Properties, finding: &Finding, judged: &Judged) {
+    let script = &judged.capture.script;
     set(properties, "Script_Kind", json!(script.kind.to_string().to_uppercase()));
-    set(properties, "Script_Language", json!(finding.verdict.language.to_string().to_uppercase()));
+    set(properties, "Script_Language", json!(judged.verdict.language.to_string().to_uppercase()));
     set(properties, "Script_Captured_SHA256", json!(finding.content_sha256.to_string()));
     if let Some(whole) = script.whole_sha256() {
         set(properties, "Script_SHA256", json!(whole.to_string()));
@@ -108,7 +120,7 @@ fn add_script(properties: &mut Properties, finding: &Finding) {
     }
     set(properties, "Drift", json!(drift_name(&script.drift)));
     set_text(properties, "Drift_Description", Some(&script.drift.to_string()));
-    let notes: Vec<_> = finding
+    let notes: Vec<_> = judged
         .capture
         .coverage
         .iter()
@@ -116,10 +128,20 @@ fn add_script(properties: &mut Properties, finding: &Finding) {
         .collect();
     set(properties, "Capture_Complete", json!(notes.is_empty()));
     set(properties, "Capture_Coverage", json!(notes));
-    let unseen = &finding.verdict.unseen;
+    let unseen = &judged.verdict.unseen;
     if !unseen.is_empty() {
         let parts: Vec<String> = unseen.iter().map(ToString::to_string).collect();
         set(properties, "Verdict_Coverage", json!(parts));
+    }
+}
+
+fn add_gap(properties: &mut Properties, gap: &Gap) {
+    set(properties, "Gap_Kind", json!(gap.kind.as_str()));
+    set_text(properties, "Gap_Description", Some(&gap.detail));
+    set(properties, "Gap_Begin", json!(gap.from.to_string()));
+    set(properties, "Gap_End", json!(gap.to.to_string()));
+    if let Some(lost) = gap.lost {
+        set(properties, "Gap_Executions_Lost", json!(lost.to_string()));
     }
 }
 
@@ -134,8 +156,7 @@ fn drift_name(drift: &Drift) -> &'static str {
     }
 }
 
-fn add_verdict(properties: &mut Properties, finding: &Finding) {
-    let verdict = &finding.verdict;
+fn add_verdict(properties: &mut Properties, verdict: &Verdict) {
     set(properties, "Verdict", json!(verdict.label.as_str()));
     set(properties, "Model_Id", json!(prefix(&verdict.model, SHORT_TEXT_LIMIT)));
     set(properties, "Score", decimal(verdict.score));
@@ -146,12 +167,12 @@ fn add_verdict(properties: &mut Properties, finding: &Finding) {
 }
 
 /// Texts that were compiled at run time. `Decided_By_Layer` says that the verdict and its reasons are about one of them.
-fn add_layers(properties: &mut Properties, finding: &Finding) {
-    if finding.layers.is_empty() {
+fn add_layers(properties: &mut Properties, judged: &Judged) {
+    if judged.layers.is_empty() {
         return;
     }
-    set(properties, "Runtime_Layers", finding.layers.iter().map(layer).collect());
-    if let Some(number) = finding.decided_by {
+    set(properties, "Runtime_Layers", judged.layers.iter().map(layer).collect());
+    if let Some(number) = judged.decided_by {
         set(properties, "Decided_By_Layer", json!(number));
     }
 }
@@ -204,17 +225,17 @@ fn decimal(number: f32) -> Value {
     json!((f64::from(number) * 10_000.0).round() / 10_000.0)
 }
 
-fn context_uris(finding: &Finding) -> Value {
+fn context_uris(judged: &Judged) -> Value {
     let mut uris = json!({
         "mitreUri": link("MITRE Link", &Technique::CommandAndScriptingInterpreter.url()),
     });
     let shown: std::collections::BTreeSet<Technique> =
-        finding.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
+        judged.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
     uris["relatedMitreUris"] = shown
         .into_iter()
         .map(|technique| link(&format!("{} {}", technique.id(), technique.name()), &technique.url()))
         .collect();
-    if let Some(url) = virustotal_url(finding) {
+    if let Some(url) = virustotal_url(judged) {
         uris["virustotalIndicatorQueryUri"] = json!([link("VirusTotal File Link", &url)]);
     }
     uris

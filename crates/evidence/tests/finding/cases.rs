@@ -182,7 +182,7 @@ pub(crate) fn head_and_tail() -> Finding {
         CoverageNote::ArgumentsCut,
     ]);
     let mut finding = finding(capture, Language::Python);
-    finding.verdict.unseen = vec![Unseen::Layers, Unseen::PackedPayload];
+    finding.script_mut().unwrap().verdict.unseen = vec![Unseen::Layers, Unseen::PackedPayload];
     finding
 }
 
@@ -219,8 +219,8 @@ pub(crate) fn hostile() -> Finding {
         ..container()
     });
     let mut finding = finding(capture, Language::Python);
-    finding.verdict.reasons[0].excerpt = evil.to_owned();
-    finding.verdict.score = f32::NAN;
+    finding.script_mut().unwrap().verdict.reasons[0].excerpt = evil.to_owned();
+    finding.script_mut().unwrap().verdict.score = f32::NAN;
     finding
 }
 
@@ -234,4 +234,17 @@ pub(crate) fn host() -> Finding {
     finding.count = 1000;
     finding.last_seen = Timestamp(NOON.0 + 61_000_000_000);
     finding
+}
+
+/// Somebody stopped the sensor.
+pub(crate) fn impaired() -> Finding {
+    let gap = Gap {
+        kind: GapKind::ProcessStopped,
+        from: Timestamp::from_seconds(1_790_000_000),
+        to: Timestamp::from_seconds(1_790_000_004),
+        lost: None,
+        detail: "the sensor (process 4242) was stopped; it was told to go on".to_owned(),
+        container: None,
+    };
+    Finding::of_gap(&gap).expect("a gap that impairs")
 }

@@ -33,6 +33,7 @@ fn a_finding_is_told_in_plain_words() {
     check("guidance_no_metadata", &no_metadata());
     check("guidance_hostile", &hostile());
     check("guidance_host", &host());
+    check("guidance_impaired", &impaired());
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn a_finding_is_written_as_the_protocol_has_it() {
     insta::assert_json_snapshot!("scc_head_and_tail", write(&head_and_tail()));
     insta::assert_json_snapshot!("scc_no_metadata", write(&no_metadata()));
     insta::assert_json_snapshot!("scc_hostile", write(&hostile()));
+    insta::assert_json_snapshot!("scc_impaired", write(&impaired()));
     insta::assert_json_snapshot!("scc_host", result(&host(), &Place::default(), Limits::default()));
 }
 
@@ -46,7 +47,7 @@ fn the_hash_of_a_script_is_that_of_its_contents_and_of_the_files_beginning() {
         for limit in [0, 1, 10, 64, 1 << 20] {
             let script = script(&finding, limit);
             let contents = script.contents.expect("contents");
-            let (head, _) = finding.capture.script.content.parts();
+            let (head, _) = finding.script().unwrap().capture.script.content.parts();
             assert!(contents.len() <= limit && head.starts_with(contents.as_bytes()));
             assert_eq!(script.sha256, Some(Sha256::of(contents.as_bytes()).to_string()));
             assert_eq!(script.hashed_size.expect("hashed size").0, contents.len() as u64);
@@ -69,7 +70,7 @@ fn the_whole_files_hash_leads_to_virustotal() {
 #[test]
 fn a_file_that_is_hashed_in_part_has_no_link() {
     let mut finding = head_and_tail();
-    finding.capture.script.file.as_mut().expect("file").hashed_size = 10;
+    finding.script_mut().unwrap().capture.script.file.as_mut().expect("file").hashed_size = 10;
     let properties = write(&finding).finding.source_properties;
     assert_eq!(properties.get("Script_SHA256"), None);
     assert_eq!(properties["contextUris"].get("virustotalIndicatorQueryUri"), None);
@@ -78,7 +79,7 @@ fn a_file_that_is_hashed_in_part_has_no_link() {
 #[test]
 fn text_without_a_file_has_no_path() {
     for mut finding in [python_inline(), shell_stdin()] {
-        finding.capture.script.path = Some("/dev/stdin".into());
+        finding.script_mut().unwrap().capture.script.path = Some("/dev/stdin".into());
         assert_eq!(script(&finding, 1024).path, None);
     }
 }
@@ -86,7 +87,7 @@ fn text_without_a_file_has_no_path() {
 #[test]
 fn contents_end_between_two_characters() {
     let mut finding = python_file();
-    finding.capture.script.content = Content::Whole("a실b".into());
+    finding.script_mut().unwrap().capture.script.content = Content::Whole("a실b".into());
     for (limit, expected) in [(0, ""), (1, "a"), (3, "a"), (4, "a실"), (5, "a실b")] {
         assert_eq!(script(&finding, limit).contents.as_deref(), Some(expected), "limit {limit}");
     }
@@ -95,7 +96,7 @@ fn contents_end_between_two_characters() {
 #[test]
 fn a_reason_in_a_layer_names_it() {
     let mut finding = python_file();
-    finding.verdict.layers = vec![evidence::Layer {
+    finding.script_mut().unwrap().verdict.layers = vec![evidence::Layer {
         origin: "line 3: base64, executed".to_owned(),
         parent: None,
         language: evidence::Language::Shell,
@@ -103,7 +104,7 @@ fn a_reason_in_a_layer_names_it() {
         size: 2,
         score: 0.99,
     }];
-    finding.verdict.reasons[0].layer = Some(0);
+    finding.script_mut().unwrap().verdict.reasons[0].layer = Some(0);
     let properties = write(&finding).finding.source_properties;
     assert_eq!(properties["Reasons"][0]["line"], 3);
     assert_eq!(properties["Reasons"][0]["layer"], "line 3: base64, executed");
@@ -115,15 +116,16 @@ fn a_reason_in_a_layer_names_it() {
 #[test]
 fn long_lists_are_bounded_and_say_so() {
     let mut finding = python_file();
-    finding.capture.process.args = vec![Untrusted(vec![0xff; 100_000]), "second".into()];
-    finding.capture.process.environment = vec![Untrusted::default(); 1_000_000];
+    finding.script_mut().unwrap().capture.process.args =
+        vec![Untrusted(vec![0xff; 100_000]), "second".into()];
+    finding.script_mut().unwrap().capture.process.environment = vec![Untrusted::default(); 1_000_000];
     let process = write(&finding).finding.processes.remove(0);
     assert!(process.arguments_truncated && process.env_variables_truncated);
     assert!(process.args[0].len() <= 16 * 1024);
     assert_eq!(process.args[1], "second", "a long argument leaves room for the next");
     assert!(process.env_variables.len() <= 64 * 1024);
 
-    finding.capture.process.args = vec![Untrusted(vec![b'a'; 100_000]); 1000];
+    finding.script_mut().unwrap().capture.process.args = vec![Untrusted(vec![b'a'; 100_000]); 1000];
     let process = write(&finding).finding.processes.remove(0);
     assert!(process.args.iter().map(String::len).sum::<usize>() <= 64 * 1024);
 }
@@ -131,13 +133,13 @@ fn long_lists_are_bounded_and_say_so() {
 #[test]
 fn long_names_and_labels_are_bounded() {
     let mut finding = python_file();
-    let container = finding.capture.container.as_mut().expect("container");
+    let container = finding.script_mut().unwrap().capture.container.as_mut().expect("container");
     container.labels = (0..10_000).map(|index| (format!("label-{index}"), "x".repeat(10_000))).collect();
     container.name = Some("n".repeat(1_000_000));
     container.image = Some("i".repeat(1_000_000));
     container.metadata = Metadata::Missing("m".repeat(1_000_000));
-    finding.capture.process.cwd = Untrusted(vec![b'/'; 1_000_000]);
-    finding.verdict.reasons[0].excerpt = "e".repeat(1_000_000);
+    finding.script_mut().unwrap().capture.process.cwd = Untrusted(vec![b'/'; 1_000_000]);
+    finding.script_mut().unwrap().verdict.reasons[0].excerpt = "e".repeat(1_000_000);
     let json = serde_json::to_string(&write(&finding)).expect("JSON");
     assert!(json.len() < 400_000, "{} bytes", json.len());
 }
@@ -146,7 +148,8 @@ fn long_names_and_labels_are_bounded() {
 fn arguments_and_environment_that_are_not_reported_are_absent() {
     let switches = Redaction { report_arguments: false, report_environment: false, redact_secrets: true };
     let malicious = python_file();
-    let finding = Finding::new(malicious.capture, malicious.verdict, &switches).expect("a finding");
+    let judged = malicious.script().unwrap().clone();
+    let finding = Finding::new(judged.capture, judged.verdict, &switches).expect("a finding");
     let process = serde_json::to_value(&write(&finding).finding.processes[0]).expect("JSON");
     assert_eq!((process.get("args"), process.get("envVariables")), (None, None));
 }
@@ -161,7 +164,7 @@ fn secrets_do_not_reach_the_json() {
 fn addresses_in_the_text_are_indicators() {
     let mut finding = python_file();
     let text = "x='http://a.example/1';curl https://b.example/2?q=1.\nhttp://\nhttphttp://c.example http:/x";
-    finding.capture.script.content = Content::Whole(text.into());
+    finding.script_mut().unwrap().capture.script.content = Content::Whole(text.into());
     let uris = write(&finding).finding.indicator.expect("indicator").uris;
     assert_eq!(uris, ["http://a.example/1", "https://b.example/2?q=1"]);
 }
@@ -170,10 +173,10 @@ proptest::proptest! {
     #[test]
     fn any_text_makes_a_finding(content: Vec<u8>, path: Vec<u8>, argument: Vec<u8>, name: String, limit in 0..100_usize) {
         let mut finding = python_file();
-        finding.capture.script.content = Content::Whole(content.into());
-        finding.capture.script.path = Some(path.into());
-        finding.capture.process.args = vec![argument.into()];
-        finding.capture.container.as_mut().expect("container").name = Some(name);
+        finding.script_mut().unwrap().capture.script.content = Content::Whole(content.into());
+        finding.script_mut().unwrap().capture.script.path = Some(path.into());
+        finding.script_mut().unwrap().capture.process.args = vec![argument.into()];
+        finding.script_mut().unwrap().capture.container.as_mut().expect("container").name = Some(name);
         let result = result(&finding, &place(), Limits { contents: limit });
         serde_json::to_string(&result).expect("JSON");
         for text in [&result.finding.description, &result.finding.next_steps.replace('\n', "")] {

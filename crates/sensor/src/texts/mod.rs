@@ -199,8 +199,15 @@ impl Counting {
         self.before = counts;
         let to = (self.now)();
         for (untold, (kind, detail)) in self.untold.iter_mut().zip(KINDS) {
-            let gap = Gap { kind, from: self.since, to, lost: Some(*untold), detail: detail.to_owned() };
-            if *untold > 0 && seen.try_send(Seen::Gap(gap)).is_ok() {
+            let gap = Gap {
+                kind,
+                from: self.since,
+                to,
+                lost: Some(*untold),
+                detail: detail.to_owned(),
+                container: None,
+            };
+            if *untold > 0 && seen.try_send(Seen::Gap(Box::new(gap))).is_ok() {
                 *untold = 0;
             }
         }

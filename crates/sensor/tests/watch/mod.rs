@@ -37,8 +37,13 @@ impl Watch {
         let (seen_by, seen) = channel();
         // The sensor gives up privileges of the thread that opens it; the test's own thread keeps them.
         let thread = thread::spawn(move || {
-            let settings =
-                Settings { include_host, content_limit: 1 << 20, environment_limit: 32 * 1024, now };
+            let settings = Settings {
+                include_host,
+                content_limit: 1 << 20,
+                environment_limit: 32 * 1024,
+                canary_parent: None,
+                now,
+            };
             let (sensor, stopper) = match Sensor::open(&settings) {
                 Ok(open) => open,
                 Err(error) => return opened_by.send(Err(error)).unwrap(),

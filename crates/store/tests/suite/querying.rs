@@ -1,7 +1,7 @@
 //! Finding findings again.
 
 use crate::samples::{HOUR, NOON, Sandbox, container, execution};
-use evidence::{Category, FindingId, Gap, GapKind, State, Timestamp};
+use evidence::{Category, Container, FindingId, Gap, GapKind, Runtime, State, Timestamp};
 use store::{Cursor, Query, StoreError};
 
 /// Four findings in two Pods, the newest last.
@@ -27,7 +27,8 @@ async fn filled() -> Sandbox {
 /// The pids of the findings that the query lets through, in the order of the list.
 async fn check(query: Query, expected: &[u32]) {
     let page = filled().await.store.find(&query).await.unwrap();
-    let pids: Vec<_> = page.items.iter().map(|finding| finding.capture.process.pid).collect();
+    let pids: Vec<_> =
+        page.items.iter().map(|finding| finding.script().unwrap().capture.process.pid).collect();
     assert_eq!(pids, expected, "{query:?}");
     assert_eq!((page.next, page.unreadable), (None, vec![]));
 }
@@ -133,6 +134,7 @@ async fn gaps_come_back_newest_first() {
         to: Timestamp::from_seconds(NOON + seconds),
         lost,
         detail: "\u{1b}[31m\0 full".to_owned(),
+        container: Some(Container::pending("flooding", Some(Runtime::Runc))),
     };
     let gaps = [gap(1, Some(u64::MAX)), gap(2, None), gap(3, Some(0))];
     for gap in &gaps {

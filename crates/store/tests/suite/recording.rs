@@ -29,7 +29,11 @@ async fn the_same_script_again_in_the_same_container_is_one_finding() {
     assert_eq!(stored.count, 3);
     assert_eq!(stored.first_seen, executions[0].first_seen);
     assert_eq!(stored.last_seen, executions[2].last_seen);
-    assert_eq!(stored.capture.process, executions[2].capture.process, "the capture is the latest one");
+    assert_eq!(
+        stored.script().unwrap().capture.process,
+        executions[2].script().unwrap().capture.process,
+        "the capture is the latest one"
+    );
 }
 
 #[tokio::test]
@@ -45,7 +49,7 @@ async fn a_process_of_the_host_has_no_container() {
     let mut capture = capture("", "x", 1, 0);
     capture.container = None;
     let sandbox = check(&[finding(capture.clone())], &[(New, 1)]).await;
-    assert_eq!(sandbox.stored(&finding(capture)).await.capture.container, None);
+    assert_eq!(sandbox.stored(&finding(capture)).await.script().unwrap().capture.container, None);
 }
 
 #[tokio::test]
@@ -69,7 +73,7 @@ async fn a_report_that_comes_late_is_counted_and_the_capture_stays_the_latest() 
     ];
     let sandbox = check(&executions, &[(New, 1), (Updated, 2), (Updated, 3), (Updated, 4)]).await;
     let stored = sandbox.store.get(&executions[0].id).await.unwrap();
-    assert_eq!(stored.capture.process.pid, 2);
+    assert_eq!(stored.script().unwrap().capture.process.pid, 2);
     assert_eq!((stored.first_seen, stored.last_seen), (executions[3].first_seen, executions[1].last_seen));
 }
 
@@ -102,11 +106,11 @@ async fn a_finding_that_was_dealt_with_is_not_reopened() {
 async fn the_same_execution_reported_again_does_not_count() {
     let first = execution("a", "x", 1, 0);
     let mut later_sight = execution("a", "x", 2, 90);
-    later_sight.capture.process.start_ticks = 12_345;
+    later_sight.script_mut().unwrap().capture.process.start_ticks = 12_345;
     let mut other_process = execution("a", "x", 1, 120);
-    other_process.capture.process.start_ticks += 1;
+    other_process.script_mut().unwrap().capture.process.start_ticks += 1;
     let mut seen_again = later_sight.clone();
-    seen_again.capture.observed_at.0 += 5_000_000_000;
+    seen_again.script_mut().unwrap().capture.observed_at.0 += 5_000_000_000;
     check(
         &[first.clone(), first.clone(), later_sight, seen_again, first, other_process],
         &[(New, 1), (AlreadyKnown, 1), (Updated, 2), (AlreadyKnown, 2), (AlreadyKnown, 2), (Updated, 3)],
@@ -120,8 +124,8 @@ async fn a_repeated_report_completes_the_capture_and_never_makes_it_poorer() {
     let rich = with_hash(poor.clone());
     let sandbox = Sandbox::new().await;
     sandbox.stored(&finding(poor.clone())).await;
-    assert_eq!(sandbox.stored(&finding(rich.clone())).await.capture, rich);
-    assert_eq!(sandbox.stored(&finding(poor)).await.capture, rich);
+    assert_eq!(sandbox.stored(&finding(rich.clone())).await.script().unwrap().capture, rich);
+    assert_eq!(sandbox.stored(&finding(poor)).await.script().unwrap().capture, rich);
 }
 
 #[tokio::test]
@@ -131,7 +135,7 @@ async fn a_late_hash_of_an_older_execution_leaves_the_latest_capture_alone() {
     let latest = capture("a", "x", 2, 5);
     sandbox.stored(&finding(older.clone())).await;
     sandbox.stored(&finding(latest.clone())).await;
-    assert_eq!(sandbox.stored(&finding(with_hash(older))).await.capture, latest);
+    assert_eq!(sandbox.stored(&finding(with_hash(older))).await.script().unwrap().capture, latest);
 }
 
 #[tokio::test]
@@ -152,9 +156,12 @@ async fn late_metadata_completes_each_finding_of_the_container() {
     let known = container("a", "web-0", "shop", "registry.example/web:1");
     assert_eq!(sandbox.store.complete_container(&known).await.unwrap(), 2);
     assert_eq!(sandbox.store.complete_container(&known).await.unwrap(), 0, "nothing left to change");
-    assert_eq!(sandbox.store.get(&batch[1].id).await.unwrap().capture.container, Some(known));
+    assert_eq!(
+        sandbox.store.get(&batch[1].id).await.unwrap().script().unwrap().capture.container,
+        Some(known)
+    );
     let other = sandbox.store.get(&batch[2].id).await.unwrap();
-    assert_eq!(other.capture.container.unwrap().metadata, Metadata::Pending);
+    assert_eq!(other.container().unwrap().metadata, Metadata::Pending);
 }
 
 #[tokio::test]
@@ -168,8 +175,8 @@ async fn known_metadata_is_not_replaced_by_less() {
     missing.metadata = Metadata::Missing("nobody knew it".to_owned());
     assert_eq!(sandbox.store.complete_container(&missing).await.unwrap(), 0);
     let again = sandbox.stored(&execution("a", "x", 2, 60)).await;
-    assert_eq!((again.id, again.count), (first.id, 2));
-    assert_eq!(again.capture.container, Some(known));
+    assert_eq!((&again.id, again.count), (&first.id, 2));
+    assert_eq!(again.script().unwrap().capture.container, Some(known));
 }
 
 #[tokio::test]
@@ -179,14 +186,14 @@ async fn metadata_that_comes_with_a_later_execution_is_kept() {
     let known = container("a", "web-0", "shop", "registry.example/web:1");
     let mut later = capture("a", "x", 2, 1);
     later.container = Some(known.clone());
-    assert_eq!(sandbox.stored(&finding(later)).await.capture.container, Some(known));
+    assert_eq!(sandbox.stored(&finding(later)).await.script().unwrap().capture.container, Some(known));
 }
 
 #[tokio::test]
 async fn a_finding_comes_back_as_it_was() {
     let sandbox = Sandbox::new().await;
     let mut whole = execution("a", "import os", 1, 0);
-    whole.verdict.reasons.push(Reason {
+    whole.script_mut().unwrap().verdict.reasons.push(Reason {
         indicator: "runs a command".to_owned(),
         line: Some(1),
         end_line: None,
@@ -253,10 +260,11 @@ async fn the_text_of_an_inline_script_is_stored_once_and_shown_twice() {
 async fn numbers_that_are_none_lose_no_finding() {
     let sandbox = Sandbox::new().await;
     let mut odd = execution("a", "x", 1, 0);
-    odd.verdict.score = f32::NAN;
-    odd.verdict.threshold = f32::INFINITY;
+    odd.script_mut().unwrap().verdict.score = f32::NAN;
+    odd.script_mut().unwrap().verdict.threshold = f32::INFINITY;
     let stored = sandbox.stored(&odd).await;
-    assert_eq!((stored.verdict.score, stored.verdict.threshold), (0.0, f32::MAX));
+    let verdict = &stored.script().unwrap().verdict;
+    assert_eq!((verdict.score, verdict.threshold), (0.0, f32::MAX));
 }
 
 #[tokio::test]

@@ -12,7 +12,14 @@ async fn filled() -> Sandbox {
         let pid = u32::try_from(seconds).unwrap();
         sandbox.store.record(&[execution(container, text, pid, seconds)], HOUR).await.unwrap();
         let at = Timestamp::from_seconds(NOON + seconds);
-        let gap = Gap { kind: GapKind::ProbeSkipped, from: at, to: at, lost: None, detail: String::new() };
+        let gap = Gap {
+            kind: GapKind::ProbeSkipped,
+            from: at,
+            to: at,
+            lost: None,
+            detail: String::new(),
+            container: None,
+        };
         sandbox.store.record_gap(&gap).await.unwrap();
     }
     sandbox

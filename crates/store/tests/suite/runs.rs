@@ -33,7 +33,7 @@ async fn a_run_that_was_killed_leaves_a_gap_from_its_last_sign_of_life() {
     let previous = sandbox.store.begin_run(&start(60)).await.unwrap().previous.unwrap();
     assert_eq!(previous, Previous { alive_at: at(10), ended_in_order: false });
     let gap = previous.gap(at(60));
-    assert_eq!((gap.kind, gap.from, gap.to, gap.lost), (GapKind::NotRunning, at(10), at(60), None));
+    assert_eq!((gap.kind, gap.from, gap.to, gap.lost), (GapKind::Killed, at(10), at(60), None));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! Owns: what stands where. Refuses: I/O. Everything that a container wrote is escaped and cut before it is
 //! laid out. The text holds colours; the writer takes them out where no terminal shows them.
 
+mod impairment;
 mod sheet;
 mod source;
 #[cfg(test)]
@@ -13,8 +14,8 @@ pub(crate) use sheet::fit;
 use evidence::scc::Place;
 use evidence::text::escape;
 use evidence::{
-    Capture, Container, Execution, Finding, Label, Metadata, Process, Reason, RuntimeLayer, Script,
-    ScriptKind, Technique, Timestamp, Untrusted, Verdict, guidance,
+    Capture, Container, Execution, Finding, Judged, Label, Metadata, Process, Reason, RuntimeLayer, Script,
+    ScriptKind, Sha256, Subject, Technique, Timestamp, Untrusted, Verdict, guidance,
 };
 use sheet::{BOLD, RED, Sheet, paint};
 use std::collections::BTreeSet;
@@ -30,14 +31,14 @@ const LIST_LIMIT: usize = 10;
 
 /// The finding on one line, for a stream of them.
 pub(crate) fn line(finding: &Finding) -> String {
+    let score = score(finding).map(|score| format!("score {score}  ")).unwrap_or_default();
     format!(
-        "{}  {}  {}  {}  {}  score {:.3}  {}",
+        "{}  {}  {}  {}  {}  {score}{}",
         seconds(finding.last_seen),
-        paint(RED, finding.verdict.label.as_str()),
+        paint(RED, label(finding)),
         finding.category.display_name(),
         fit(&location(finding), 60),
-        fit(&script(&finding.capture.script), 60),
-        finding.verdict.score,
+        fit(&subject(finding), 60),
         &finding.id.as_str()[..finding.id.as_str().len().min(12)],
     )
 }
@@ -45,19 +46,20 @@ pub(crate) fn line(finding: &Finding) -> String {
 /// All about a finding, in lines of about `width` columns. `executions` are the latest ones, newest first.
 pub(crate) fn card(finding: &Finding, executions: &[Execution], place: &Place, width: usize) -> String {
     let mut sheet = Sheet::new(width);
-    let label = paint(RED, finding.verdict.label.as_str());
-    sheet.line(&format!(
-        "{label}  {}  {}",
-        paint(BOLD, finding.category.display_name()),
-        finding.state.as_str()
-    ));
+    let category = paint(BOLD, finding.category.display_name());
+    sheet.line(&format!("{}  {category}  {}", paint(RED, label(finding)), finding.state.as_str()));
     sheet.line(&format!("Finding {}", finding.id));
-    what_ran(&mut sheet, finding);
-    why(&mut sheet, finding);
-    where_it_ran(&mut sheet, &finding.capture, place);
-    how_sure(&mut sheet, &finding.capture, &finding.verdict);
-    when(&mut sheet, finding, executions);
-    research(&mut sheet, finding);
+    match &finding.subject {
+        Subject::Script(judged) => {
+            what_ran(&mut sheet, judged);
+            why(&mut sheet, judged);
+            where_it_ran(&mut sheet, &judged.capture, place);
+            how_sure(&mut sheet, &judged.capture, &judged.verdict);
+            when(&mut sheet, finding, executions);
+            research(&mut sheet, judged, finding.content_sha256);
+        }
+        Subject::Gap { gap } => impairment::fields(&mut sheet, finding, gap, place),
+    }
     sheet.section("What to do");
     for (index, step) in guidance::next_steps(finding, place).iter().enumerate() {
         // The links stand above.
@@ -72,9 +74,32 @@ pub(crate) fn card(finding: &Finding, executions: &[Execution], place: &Place, w
     sheet.finish()
 }
 
+/// The class of what was found, in one word.
+fn label(finding: &Finding) -> &'static str {
+    finding.script().map_or("IMPAIRED", |judged| judged.verdict.label.as_str())
+}
+
+/// The score, where something was judged.
+pub(crate) fn score(finding: &Finding) -> Option<String> {
+    finding.script().map(|judged| format!("{:.3}", judged.verdict.score))
+}
+
+/// What it is about, in a few words.
+pub(crate) fn subject(finding: &Finding) -> String {
+    match &finding.subject {
+        Subject::Script(judged) => script(&judged.capture.script),
+        Subject::Gap { gap } => guidance::impairment(gap),
+    }
+}
+
 /// Where it ran, in a few words: `namespace/pod/container`, or as much of that as is known.
 pub(crate) fn location(finding: &Finding) -> String {
-    let Some(container) = &finding.capture.container else { return "host".to_owned() };
+    container_name(finding.container())
+}
+
+/// The same of a container, or of the host.
+pub(crate) fn container_name(container: Option<&Container>) -> String {
+    let Some(container) = container else { return "host".to_owned() };
     let name = match &container.name {
         Some(name) => shown_text(name),
         // Plain runc's ids are names that somebody chose.
@@ -88,7 +113,7 @@ pub(crate) fn location(finding: &Finding) -> String {
 }
 
 /// The script, in a few words.
-pub(crate) fn script(script: &Script) -> String {
+fn script(script: &Script) -> String {
     match (script.kind, &script.path, &script.module) {
         (ScriptKind::File, Some(path), _) => shown(path),
         (ScriptKind::Module, _, Some(module)) => format!("-m {}", shown(module)),
@@ -106,8 +131,8 @@ pub(crate) fn seconds(time: Timestamp) -> String {
     Timestamp(time.0 - time.0 % 1_000_000_000).to_string()
 }
 
-fn what_ran(sheet: &mut Sheet, finding: &Finding) {
-    let capture = &finding.capture;
+fn what_ran(sheet: &mut Sheet, judged: &Judged) {
+    let capture = &judged.capture;
     let (process, script) = (&capture.process, &capture.script);
     sheet.section("What ran");
     let size = script.size().map(|size| format!(", {size} bytes")).unwrap_or_default();
@@ -160,41 +185,41 @@ fn one_word(argument: &Untrusted) -> String {
     if text.is_empty() || text.contains([' ', '\'', '"']) { format!("'{text}'") } else { text }
 }
 
-fn why(sheet: &mut Sheet, finding: &Finding) {
-    let verdict = &finding.verdict;
+fn why(sheet: &mut Sheet, judged: &Judged) {
+    let verdict = &judged.verdict;
     sheet.section("Why it is malicious");
     sheet.field("score", &format!("{:.3}, malicious from {:.3} on", verdict.score, verdict.threshold));
     sheet.field("model", &format!("{}, read as {}", shown_text(&verdict.model), verdict.language));
-    if let Some(layer) = finding.decisive_layer() {
+    if let Some(layer) = judged.decisive_layer() {
         let text = format!("layer {}, compiled at run time by {}; lines count in it", layer.number, layer.by);
         sheet.field("judged", &text);
     }
     for reason in verdict.reasons.iter().take(LIST_LIMIT) {
         sheet.item(&reason_line(verdict, reason));
     }
-    source::excerpt(sheet, finding.judged_content(), &verdict.reasons);
-    layers(sheet, finding);
+    source::excerpt(sheet, judged.judged_content(), &verdict.reasons);
+    layers(sheet, judged);
 }
 
 /// What the script compiled while it ran.
-fn layers(sheet: &mut Sheet, finding: &Finding) {
-    if finding.layers.is_empty() {
+fn layers(sheet: &mut Sheet, judged: &Judged) {
+    if judged.layers.is_empty() {
         return;
     }
     sheet.section("What it compiled while it ran");
     // What is malicious is shown in any case.
-    let benign = finding.layers.iter().filter(|layer| layer.label == Label::Benign);
-    let room = LIST_LIMIT.saturating_sub(finding.layers.len() - benign.clone().count());
+    let benign = judged.layers.iter().filter(|layer| layer.label == Label::Benign);
+    let room = LIST_LIMIT.saturating_sub(judged.layers.len() - benign.clone().count());
     let last_benign = benign.map(|layer| layer.number).nth(room);
     let is_shown = |layer: &&RuntimeLayer| {
         layer.label != Label::Benign || last_benign.is_none_or(|last| layer.number < last)
     };
-    for layer in finding.layers.iter().filter(is_shown).take(LIST_LIMIT) {
+    for layer in judged.layers.iter().filter(is_shown).take(LIST_LIMIT) {
         sheet.item(&layer_line(layer));
     }
-    let shown = finding.layers.iter().filter(is_shown).take(LIST_LIMIT).count();
-    if shown < finding.layers.len() {
-        sheet.item(&format!("{} more", finding.layers.len() - shown));
+    let shown = judged.layers.iter().filter(is_shown).take(LIST_LIMIT).count();
+    if shown < judged.layers.len() {
+        sheet.item(&format!("{} more", judged.layers.len() - shown));
     }
 }
 
@@ -284,7 +309,12 @@ fn how_sure(sheet: &mut Sheet, capture: &Capture, verdict: &Verdict) {
 
 fn when(sheet: &mut Sheet, finding: &Finding, executions: &[Execution]) {
     sheet.section("When");
-    let times = if finding.count == 1 { "execution" } else { "executions" };
+    let times = match (finding.script().is_some(), finding.count) {
+        (true, 1) => "execution",
+        (true, _) => "executions",
+        (false, 1) => "time",
+        (false, _) => "times",
+    };
     sheet.field("count", &format!("{} {times}", finding.count));
     sheet.field("first", &finding.first_seen.to_string());
     sheet.field("last", &finding.last_seen.to_string());
@@ -295,21 +325,20 @@ fn when(sheet: &mut Sheet, finding: &Finding, executions: &[Execution]) {
     }
 }
 
-fn research(sheet: &mut Sheet, finding: &Finding) {
-    let script = &finding.capture.script;
-    let known =
-        |hash: Option<evidence::Sha256>| hash.map_or_else(|| "not known".to_owned(), |hash| hash.to_string());
+fn research(sheet: &mut Sheet, judged: &Judged, captured: Sha256) {
+    let script = &judged.capture.script;
+    let known = |hash: Option<Sha256>| hash.map_or_else(|| "not known".to_owned(), |hash| hash.to_string());
     sheet.section("Hashes and links");
     sheet.field("script", &format!("SHA-256 {}", known(script.whole_sha256())));
-    if script.whole_sha256() != Some(finding.content_sha256) {
-        sheet.field("captured", &format!("SHA-256 {}", finding.content_sha256));
+    if script.whole_sha256() != Some(captured) {
+        sheet.field("captured", &format!("SHA-256 {captured}"));
     }
-    sheet.field("binary", &format!("SHA-256 {}", known(finding.capture.process.executable.sha256)));
-    if let Some(url) = evidence::scc::virustotal_url(finding) {
+    sheet.field("binary", &format!("SHA-256 {}", known(judged.capture.process.executable.sha256)));
+    if let Some(url) = evidence::scc::virustotal_url(judged) {
         sheet.field("VirusTotal", &url);
     }
     let mut techniques: BTreeSet<Technique> =
-        finding.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
+        judged.verdict.reasons.iter().filter_map(|reason| reason.technique).collect();
     techniques.insert(Technique::CommandAndScriptingInterpreter);
     for technique in techniques {
         sheet.field("MITRE", &format!("{} {}", technique.url(), technique.name()));

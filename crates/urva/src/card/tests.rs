@@ -99,15 +99,16 @@ fn a_card_shows_all_that_is_known() {
 fn a_card_says_what_is_missing() {
     let mut finding =
         finding(Content::HeadAndTail { head: PYTHON.into(), tail: "end\n".into(), omitted: 3_000_000 });
-    finding.capture.container = Some(Container {
+    finding.script_mut().unwrap().capture.container = Some(Container {
         metadata: Metadata::Missing("no runtime socket knows the container".to_owned()),
         ..Container::pending("demo", Some(Runtime::Runc))
     });
-    finding.capture.coverage = BTreeSet::from([CoverageNote::HeadAndTail, CoverageNote::IdentityChanged]);
-    finding.capture.process.args.clear();
-    finding.capture.process.executable.sha256 = None;
-    finding.verdict.reasons.clear();
-    finding.verdict.unseen = vec![Unseen::Layers];
+    finding.script_mut().unwrap().capture.coverage =
+        BTreeSet::from([CoverageNote::HeadAndTail, CoverageNote::IdentityChanged]);
+    finding.script_mut().unwrap().capture.process.args.clear();
+    finding.script_mut().unwrap().capture.process.executable.sha256 = None;
+    finding.script_mut().unwrap().verdict.reasons.clear();
+    finding.script_mut().unwrap().verdict.unseen = vec![Unseen::Layers];
     finding.count = 3;
     finding.last_seen = Timestamp(NOON.0 + 2_000_000_000);
     let at =
@@ -118,7 +119,7 @@ fn a_card_says_what_is_missing() {
 #[test]
 fn a_reason_in_a_layer_marks_no_line_of_the_script() {
     let mut finding = finding(Content::Whole(PYTHON.into()));
-    finding.verdict.layers = vec![Layer {
+    finding.script_mut().unwrap().verdict.layers = vec![Layer {
         origin: "line 8: shell command".to_owned(),
         parent: None,
         language: Language::Shell,
@@ -126,7 +127,7 @@ fn a_reason_in_a_layer_marks_no_line_of_the_script() {
         size: 17,
         score: 0.99,
     }];
-    let reason = &mut finding.verdict.reasons[0];
+    let reason = &mut finding.script_mut().unwrap().verdict.reasons[0];
     (reason.line, reason.layer) = (Some(1), Some(0));
     let card = plain(&finding, &[], 100);
     assert!(card.contains("fetches a tool, line 1 in a layer (line 8: shell command)"), "{card}");
@@ -139,7 +140,7 @@ const EVIL: &str = "\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}1m\u{202e}evil\r\nMALICIOUS no
 fn a_card_cannot_be_steered_by_what_it_shows() {
     let mut finding =
         finding(Content::Whole(format!("{EVIL}\n\t{}\n{EVIL}", "x".repeat(10_000)).into_bytes().into()));
-    let capture = &mut finding.capture;
+    let capture = &mut finding.script_mut().unwrap().capture;
     capture.script.path = Some(format!("/tmp/{EVIL}").into_bytes().into());
     capture.script.drift = Drift::Volume(EVIL.into());
     capture.process.args = vec![EVIL.into(), Untrusted(vec![0xff; 5000]), "after".into()];
@@ -158,8 +159,8 @@ fn a_card_cannot_be_steered_by_what_it_shows() {
     capture.coverage = BTreeSet::from([CoverageNote::ContentNotCaptured(evidence::NotCaptured::Unreadable(
         EVIL.to_owned(),
     ))]);
-    finding.verdict.reasons[0].line = Some(2);
-    finding.verdict.reasons[1].excerpt = EVIL.to_owned();
+    finding.script_mut().unwrap().verdict.reasons[0].line = Some(2);
+    finding.script_mut().unwrap().verdict.reasons[1].excerpt = EVIL.to_owned();
     let text = plain(&finding, &[], 100);
     insta::assert_snapshot!(text);
     is_harmless(&text);
@@ -179,8 +180,8 @@ proptest::proptest! {
     #[test]
     fn any_text_makes_a_card(head: Vec<u8>, tail: Vec<u8>, path: Vec<u8>, at: u32, width in 0..200_usize) {
         let mut finding = finding(Content::HeadAndTail { head: head.into(), tail: tail.into(), omitted: u64::MAX >> 1 });
-        finding.capture.script.path = Some(path.into());
-        finding.verdict.reasons[0].line = Some(at);
+        finding.script_mut().unwrap().capture.script.path = Some(path.into());
+        finding.script_mut().unwrap().verdict.reasons[0].line = Some(at);
         is_harmless(&plain(&finding, &[], width));
     }
 }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 /// The program itself, even where its file was replaced meanwhile: both halves must be one version.
-const THIS_PROGRAM: &str = "/proc/self/exe";
+pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// What a child does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

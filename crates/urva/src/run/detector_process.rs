@@ -12,11 +12,12 @@ use super::judge::Judge;
 use super::lineage::Lineage;
 use super::link::{self, Stored};
 use super::sensor_process::spawn;
+use crate::card;
 use crate::cli::{DATABASE, Globals, RunFormat};
 use crate::clock;
 use crate::config::Config;
 use anyhow::Context;
-use evidence::{Container, Finding, Gap, Label, Message, Numbered, Timestamp};
+use evidence::{Container, Finding, Gap, GapKind, Label, Message, Numbered, Timestamp};
 use std::io::{BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -120,6 +121,8 @@ struct Session<'a> {
     counters: Counters,
     heartbeat_at: Timestamp,
     retained_at: Timestamp,
+    /// The supervisor was killed: this run does not end in order.
+    is_orphan: bool,
 }
 
 impl<'a> Session<'a> {
@@ -140,7 +143,12 @@ impl<'a> Session<'a> {
         };
         let begun = store.begin_run(&start).await?;
         if let Some(previous) = begun.previous.filter(|_| !is_replacement) {
-            store.record_gap(&previous.gap(now)).await?;
+            let gap = previous.gap(now);
+            store.record_gap(&gap).await?;
+            if let Some(finding) = Finding::of_gap(&gap) {
+                let recorded = store.record(std::slice::from_ref(&finding), Duration::ZERO).await?;
+                recorded.into_iter().for_each(|recorded| announcer.announce(finding.clone(), recorded));
+            }
         }
         let counters = Counters::default();
         let (heartbeat_at, retained_at) = (now, Timestamp(0));
@@ -154,6 +162,7 @@ impl<'a> Session<'a> {
             counters,
             heartbeat_at,
             retained_at,
+            is_orphan: false,
         })
     }
 
@@ -181,8 +190,11 @@ impl<'a> Session<'a> {
                 Message::Gap(gap) => {
                     self.counters.gaps += 1;
                     self.counters.lost += gap.lost.unwrap_or(0);
+                    outcome.findings.extend(Finding::of_gap(gap));
+                    self.is_orphan |= gap.kind == GapKind::SupervisorEnded;
                     outcome.gaps.push(gap.clone());
                 }
+                Message::Canary => {}
                 Message::Container(container) => outcome.containers.push(container.clone()),
                 Message::Capture(capture) | Message::Completed(capture) => {
                     // What is completed was counted when it came first.
@@ -211,7 +223,8 @@ impl<'a> Session<'a> {
         }
         while let Some(gap) = outcome.gaps.last() {
             self.store.record_gap(gap).await?;
-            tracing::warn!(kind = %gap.kind, lost = gap.lost, "{}", gap.detail);
+            let place = card::container_name(gap.container.as_ref());
+            tracing::warn!(kind = %gap.kind, lost = gap.lost, "{place}: {}", gap.detail);
             outcome.gaps.pop();
         }
         while let Some(container) = outcome.containers.last() {
@@ -251,7 +264,12 @@ impl<'a> Session<'a> {
 
     async fn end(self) -> anyhow::Result<()> {
         self.announcer.finish();
-        self.store.end_run(self.run, clock::now(), &self.counters).await?;
+        let now = clock::now();
+        if self.is_orphan {
+            self.store.heartbeat(self.run, now, &self.counters).await?;
+        } else {
+            self.store.end_run(self.run, now, &self.counters).await?;
+        }
         self.store.close().await?;
         Ok(())
     }

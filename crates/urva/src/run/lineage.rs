@@ -142,8 +142,9 @@ impl Script {
                 Finding::of_layers(capture, worst.clone(), self.layers.clone(), *number, redaction)
             }
             (_, Some(own)) => {
-                let finding = Finding::new(self.capture.clone(), own.clone(), redaction)?;
-                Some(Finding { layers: self.layers.clone(), ..finding })
+                let mut finding = Finding::new(self.capture.clone(), own.clone(), redaction)?;
+                finding.script_mut()?.layers.clone_from(&self.layers);
+                Some(finding)
             }
             (_, None) => None,
         }

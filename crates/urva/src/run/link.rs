@@ -4,7 +4,7 @@
 //! Refuses: trust in lengths. A frame longer than [`FRAME_MAX`] ends the connection.
 
 use anyhow::{Context, bail, ensure};
-use evidence::{PROTOCOL_VERSION, Timestamp};
+use evidence::{Gap, PROTOCOL_VERSION, Timestamp};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
@@ -75,6 +75,20 @@ pub(super) fn frame(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
     Ok(frame)
 }
 
+/// A [`evidence::Numbered`] as a frame, of its number and its message as postcard has it.
+pub(super) fn frame_of(number: u64, message: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(message.len() + 14);
+    frame.extend_from_slice(&[0; 4]);
+    // A number always has a form, and the vector grows as it must.
+    frame = postcard::to_extend(&number, frame).unwrap_or_default();
+    frame.extend_from_slice(message);
+    let length = u32::try_from(frame.len().saturating_sub(4)).unwrap_or(u32::MAX);
+    if let Some(head) = frame.first_chunk_mut() {
+        *head = length.to_le_bytes();
+    }
+    frame
+}
+
 /// The next value, or `None` where the other end has closed.
 pub(super) fn read_frame<T: DeserializeOwned>(stream: &mut impl Read) -> anyhow::Result<Option<T>> {
     let mut length = [0; 4];
@@ -101,6 +115,55 @@ pub(super) struct Replaced {
     pub(super) reason: String,
 }
 
+/// What the supervisor tells the sensor over its control socket. Only a new socket has a descriptor with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// A new socket to the detector; absent for the first one is why.
+    Socket(Option<Replaced>),
+    /// Is the sensor at work? It answers [`Word::Here`].
+    Ping,
+    /// Something to be recorded.
+    Record(Box<Gap>),
+    /// The end of the control socket, which follows, is meant.
+    Stop,
+}
+
+/// What the sensor answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Word {
+    /// The probes are attached, and a detector listens.
+    Watching,
+    /// It is at work.
+    Here,
+    /// The probe has seen a canary.
+    Seen,
+    /// The detector has taken a canary, after all that came before it.
+    Stored,
+}
+
+/// Gives an order that has no descriptor.
+pub(super) fn order(control: impl AsFd, order: &Order) -> anyhow::Result<()> {
+    let message = postcard::to_stdvec(order)?;
+    // A sensor that does not read may not stop the supervisor.
+    rustix::net::send(control, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+        .context("giving the sensor an order")?;
+    Ok(())
+}
+
+/// Answers; a supervisor that is gone, or does not read, hears nothing.
+pub(super) fn say(control: impl AsFd, word: Word) {
+    if let Ok(message) = postcard::to_stdvec(&word) {
+        let _ = rustix::net::send(control, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    }
+}
+
+/// The next answer; waits for it. `None` where the sensor has ended.
+pub(super) fn hear(control: impl AsFd) -> Option<Word> {
+    let mut bytes = [0; 16];
+    let (length, _) = rustix::net::recv(control, &mut bytes[..], RecvFlags::empty()).ok()?;
+    postcard::from_bytes(bytes.get(..length)?).ok()
+}
+
 /// Hands `socket` to the process at the other end of `control`. `replaced` is absent for the first one.
 pub(super) fn hand_over(
     control: impl AsFd,
@@ -111,15 +174,15 @@ pub(super) fn hand_over(
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let sockets = [socket.as_fd()];
     ensure!(ancillary.push(SendAncillaryMessage::ScmRights(&sockets)), "no room for a descriptor");
-    let message = postcard::to_stdvec(&replaced)?;
+    let message = postcard::to_stdvec(&Order::Socket(replaced.cloned()))?;
     ensure!(message.len() <= REPLACED_MAX, "the reason for a new socket is too long");
     rustix::net::sendmsg(control, &[IoSlice::new(&message)], &mut ancillary, SendFlags::NOSIGNAL)
         .context("handing a socket to the sensor")?;
     Ok(())
 }
 
-/// Waits for the next socket. `None` where the other end has closed: it is time to stop.
-pub(super) fn take_over(control: impl AsFd) -> anyhow::Result<Option<(OwnedFd, Option<Replaced>)>> {
+/// Waits for the next order, and the socket that may be with it. `None` where the other end has closed.
+pub(super) fn take_order(control: impl AsFd) -> anyhow::Result<Option<(Order, Option<OwnedFd>)>> {
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut bytes = vec![0; REPLACED_MAX];
@@ -137,14 +200,14 @@ pub(super) fn take_over(control: impl AsFd) -> anyhow::Result<Option<(OwnedFd, O
         RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
         _ => None,
     });
-    let replaced =
-        postcard::from_bytes(&bytes[..received.bytes]).context("decoding the supervisor's message")?;
-    Ok(Some((socket.context("the supervisor sent no socket")?, replaced)))
+    let order = postcard::from_bytes(&bytes[..received.bytes]).context("decoding the supervisor's order")?;
+    Ok(Some((order, socket)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use evidence::{Container, Message, Numbered};
     use proptest::prelude::*;
 
     #[test]
@@ -154,6 +217,15 @@ mod tests {
         drop(here);
         assert_eq!(read_frame::<Stored>(&mut there).unwrap(), Some(Stored { number: 7, harmless: vec![9] }));
         assert_eq!(read_frame::<Stored>(&mut there).unwrap(), None);
+    }
+
+    #[test]
+    fn a_number_can_be_put_before_a_message() {
+        for number in [0, 127, 128, u64::MAX] {
+            let message = Message::Container(Container::pending("c", None));
+            let whole = frame(&Numbered { number, message: message.clone() }).unwrap();
+            assert_eq!(frame_of(number, &postcard::to_stdvec(&message).unwrap()), whole);
+        }
     }
 
     #[test]
@@ -180,13 +252,17 @@ mod tests {
         let replaced = Replaced { since: Timestamp(7), reason: "the detector ended".to_owned() };
         hand_over(&here, &given, Some(&replaced)).unwrap();
         drop(given);
-        let (socket, heard) = take_over(&there).unwrap().unwrap();
-        assert_eq!(heard, Some(replaced));
-        UnixStream::from(socket).write_all(b"x").unwrap();
+        let (heard, socket) = take_order(&there).unwrap().unwrap();
+        assert_eq!(heard, Order::Socket(Some(replaced)));
+        UnixStream::from(socket.unwrap()).write_all(b"x").unwrap();
         let mut byte = [0];
         kept.read_exact(&mut byte).unwrap();
+        order(&here, &Order::Ping).unwrap();
+        assert_eq!(take_order(&there).unwrap().unwrap().0, Order::Ping);
+        say(&there, Word::Here);
+        assert_eq!(hear(&here), Some(Word::Here));
         drop(here);
-        assert!(take_over(&there).unwrap().is_none(), "a closed control socket means stop");
+        assert!(take_order(&there).unwrap().is_none(), "a closed control socket means stop");
     }
 
     proptest! {

@@ -16,6 +16,7 @@ mod outbox;
 mod preflight;
 mod sensor_process;
 mod supervisor;
+mod watchdog;
 
 use crate::cli::{Globals, ProcessArgs, RunArgs};
 use crate::config::Config;
@@ -32,8 +33,11 @@ use std::time::Duration;
 pub(crate) use children::Role;
 pub(crate) use confine::detector_ids;
 
-/// What the sensor says when its probes are attached.
-const READY: &[u8] = b"watching";
+/// The hidden argument with which urva executes itself, and ends, so that the probe has something to see.
+pub(crate) const CANARY: &str = "canary";
+
+/// The children's niceness: what a container executes in masses shall not keep them from the processor.
+const NICE: i32 = -10;
 
 /// Carries out `urva run`.
 pub(crate) fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
@@ -60,6 +64,7 @@ pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<E
     // Without a controlling terminal nothing can be typed into it, and Ctrl-C reaches the supervisor alone, which ends
     // the children in order. A process that leads its group already, as in a test, has none to leave.
     let _ = rustix::process::setsid();
+    go_first();
     let config = globals.load_config()?;
     let since = args.gone_since.map(Timestamp);
     let replaced = since.zip(args.because.clone()).map(|(since, reason)| Replaced { since, reason });
@@ -68,6 +73,13 @@ pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<E
         Role::Detector => detector_process::run(&config, globals, args.format, replaced.is_some())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the process go before others where the processors are busy. Where that is refused, findings come later then.
+fn go_first() {
+    let _ = rustix::process::setpriority_process(None, NICE);
+    // On hosts that share the processors between sessions first, the session has a niceness as well.
+    let _ = std::fs::write("/proc/self/autogroup", NICE.to_string());
 }
 
 /// A service manager signals all processes of a service. The children end when the supervisor closes their

@@ -9,7 +9,7 @@ use super::sensor_process::spawn;
 use crate::clock;
 use crate::config::Config;
 use cluster::Runtimes;
-use evidence::{Capture, Container, Message, Metadata, Timestamp};
+use evidence::{Container, Message, Metadata, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -67,9 +67,9 @@ impl Naming {
         Ok(Self { known, questions: Mutex::new(Some(questions)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Puts into the capture what is known of its container, and asks where nothing is.
-    pub(super) fn name(&self, capture: &mut Capture) {
-        let Some(container) = &mut capture.container else { return };
+    /// Puts in place what is known of the container, and asks where nothing is.
+    pub(super) fn name(&self, container: &mut Option<Container>) {
+        let Some(container) = container else { return };
         let is_new = self.ask_unless_known(container);
         let mut known = lock(&self.known.containers);
         if is_new {

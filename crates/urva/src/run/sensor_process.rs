@@ -8,9 +8,10 @@
 //!             └▶ container? ─▶ runtimes ─▶ outbox      stored ─▶ outbox
 //! ```
 
-use super::link::{self, Replaced, Stored};
+use super::link::{self, Order, Replaced, Stored, Word};
 use super::naming::Naming;
 use super::outbox::{Outbox, Resent};
+use super::watchdog::Supervisor;
 use crate::clock;
 use crate::config::Config;
 use anyhow::Context;
@@ -31,6 +32,8 @@ pub(super) fn run(config: &Config, replaced: Option<Replaced>) -> anyhow::Result
         include_host: config.capture.host_processes,
         content_limit: config.capture.content_limit.bytes() as u64,
         environment_limit: u32::try_from(config.capture.environment_limit.bytes()).unwrap_or(u32::MAX),
+        canary_parent: rustix::process::getppid()
+            .and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()),
         now: clock::now,
     };
     let (sensor, stopper) = Sensor::open(&settings)?;
@@ -42,22 +45,30 @@ pub(super) fn run(config: &Config, replaced: Option<Replaced>) -> anyhow::Result
     let naming = Naming::start(config, Arc::clone(&outbox))?;
     let intake = spawn("urva-intake", {
         let outbox = Arc::clone(&outbox);
-        move || take_in(&sensor, &naming, &outbox)
+        let control = control.try_clone()?;
+        move || take_in(&sensor, &naming, &outbox, &control)
     })?;
     serve(&control, stopper, intake, &outbox, &verdicts)
 }
 
 /// Messages from the sensor into the outbox, until the sensor ends.
-fn take_in(sensor: &Sensor, naming: &Naming, outbox: &Outbox) {
+fn take_in(sensor: &Sensor, naming: &Naming, outbox: &Outbox, control: &OwnedFd) {
     while let Some(seen) = sensor.next() {
         match seen {
-            Seen::Gap(gap) => outbox.push(Message::Gap(gap)),
+            Seen::Gap(mut gap) => {
+                naming.name(&mut gap.container);
+                outbox.push(Message::Gap(*gap));
+            }
+            Seen::Canary => {
+                link::say(control, Word::Seen);
+                outbox.push(Message::Canary);
+            }
             Seen::Completed(mut capture) => {
-                naming.name(&mut capture);
+                naming.name(&mut capture.container);
                 outbox.push(Message::Completed(capture));
             }
             Seen::Captured(mut capture) => {
-                naming.name(&mut capture);
+                naming.name(&mut capture.container);
                 let container = capture.container.clone();
                 outbox.push(Message::Capture(capture));
                 // Only now, so that an answer that follows cannot overtake the capture.
@@ -77,17 +88,30 @@ fn serve(
     verdicts: &Verdicts,
 ) -> anyhow::Result<()> {
     let mut writers = Vec::new();
-    while let Some((socket, replaced)) = link::take_over(control)? {
-        let (number, resent) = outbox.reconnect(clock::now());
-        // First somebody who takes messages out, then what is added.
-        writers.push(talk(UnixStream::from(socket), number, outbox, verdicts, control.try_clone()?)?);
-        if let Some(Replaced { since, reason }) = replaced {
-            let Resent { again, given_up } = resent;
-            let detail = format!("{reason}; {again} messages are judged again, {given_up} were given up");
-            let lost = Some(given_up as u64);
-            outbox.push_at_once(Message::Gap(gap(GapKind::DetectorRestarted, since, lost, detail)));
+    let mut supervisor = Supervisor::new();
+    let mut is_told_to_stop = false;
+    loop {
+        if !supervisor.speaks(control) {
+            outbox_tell(outbox, supervisor.absent());
+            continue;
         }
-        writers.retain(|writer| !writer.is_finished());
+        let Some((order, socket)) = link::take_order(control)? else { break };
+        match order {
+            Order::Stop => is_told_to_stop = true,
+            Order::Ping => link::say(control, Word::Here),
+            Order::Record(gap) => outbox.push(Message::Gap(*gap)),
+            Order::Socket(replaced) => {
+                let socket = UnixStream::from(socket.context("the supervisor sent no socket")?);
+                let (number, resent) = outbox.reconnect(clock::now());
+                writers.push(talk(socket, number, outbox, verdicts, control.try_clone()?)?);
+                outbox_tell(outbox, replaced.map(|replaced| detector_gap(replaced, resent)));
+                writers.retain(|writer| !writer.is_finished());
+            }
+        }
+    }
+    if !is_told_to_stop {
+        let detail = "the supervisor ended without stopping its processes, which ended then".to_owned();
+        outbox.push(Message::Gap(gap(GapKind::SupervisorEnded, clock::now(), None, detail)));
     }
     drop(stopper);
     // Everything that the kernel had seen by now goes through before the outbox is closed.
@@ -97,6 +121,15 @@ fn serve(
         let _ = writer.join();
     }
     Ok(())
+}
+
+fn outbox_tell(outbox: &Outbox, gap: Option<Gap>) {
+    gap.into_iter().for_each(|gap| outbox.push(Message::Gap(gap)));
+}
+
+fn detector_gap(Replaced { since, reason }: Replaced, Resent { again, given_up }: Resent) -> Gap {
+    let detail = format!("{reason}; {again} messages are judged again, {given_up} were given up");
+    gap(GapKind::DetectorRestarted, since, Some(given_up as u64), detail)
 }
 
 /// Talks with one detector: a thread that writes, and one that hears what is stored. Once both have greeted each
@@ -110,14 +143,13 @@ fn talk(
 ) -> anyhow::Result<JoinHandle<()>> {
     let (outbox, verdicts) = (Arc::clone(outbox), verdicts.clone());
     spawn("urva-writer", move || {
-        let listener =
-            link::greet(&mut socket).and_then(|()| listen(socket.try_clone()?, number, &outbox, verdicts));
+        let listener = link::greet(&mut socket)
+            .and_then(|()| listen(socket.try_clone()?, number, &outbox, verdicts, control.try_clone()?));
         let listener = match listener {
             Ok(listener) => listener,
             Err(error) => return tracing::warn!("no conversation with the detector: {error:#}"),
         };
-        // A supervisor that is gone needs to know nothing.
-        let _ = rustix::net::send(&control, super::READY, rustix::net::SendFlags::NOSIGNAL);
+        link::say(&control, Word::Watching);
         while let Some(frame) = outbox.next(number) {
             if let Err(error) = socket.write_all(&frame) {
                 return tracing::warn!(%error, "the detector does not listen any more");
@@ -134,11 +166,14 @@ fn listen(
     number: u64,
     outbox: &Arc<Outbox>,
     verdicts: Verdicts,
+    control: OwnedFd,
 ) -> anyhow::Result<JoinHandle<()>> {
     let outbox = Arc::clone(outbox);
     spawn("urva-listener", move || {
         while let Ok(Some(Stored { number, harmless })) = link::read_frame(&mut socket) {
-            outbox.stored(number);
+            if outbox.stored(number) {
+                link::say(&control, Word::Stored);
+            }
             harmless.into_iter().for_each(|key| verdicts.mark_harmless(key));
         }
         outbox.hang_up(number);
@@ -146,7 +181,7 @@ fn listen(
 }
 
 fn gap(kind: GapKind, from: Timestamp, lost: Option<u64>, detail: String) -> Gap {
-    Gap { kind, from, to: clock::now(), lost, detail }
+    Gap { kind, from, to: clock::now(), lost, detail, container: None }
 }
 
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {

@@ -3,21 +3,23 @@
 //! Owns: the two child processes, the sockets between them, signals.
 //! Refuses: everything else. It reads nothing that a container wrote.
 
-use super::link::{Replaced, hand_over};
+use super::children;
+use super::link::{self, Order, Replaced, Word, hand_over};
 use super::sensor_process::spawn;
-use super::{READY, children};
+use super::watchdog::{Finding, TICK, Watch};
 use crate::cli::Globals;
 use crate::clock;
 use crate::config::Config;
 use anyhow::{Context, bail};
 use children::{Child, Role};
+use evidence::{Gap, Timestamp};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 /// After this time a child that was told to end is killed. Together with what comes before it is under a second.
@@ -32,8 +34,8 @@ const IS_STABLE_AFTER: Duration = Duration::from_secs(30);
 pub(super) enum Event {
     /// SIGTERM or SIGINT.
     Stop,
-    /// The probes are attached, and what they see reaches the disk.
-    Watching,
+    /// The sensor has answered.
+    Heard(Word),
     /// A child ended.
     Ended(Role, Pid, ExitStatus),
 }
@@ -47,17 +49,39 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
     listen_to_signals(&events)?;
     let mut pair = Pair::start(arguments, events, None)?;
     let mut is_watching = false;
+    let mut watch: Option<Watch> = None;
+    let mut tick_at = clock::now();
     loop {
-        match happened.recv().context("waiting for the processes of urva")? {
+        if is_due(tick_at) {
+            tick_at = clock::now();
+            if let Some(watch) = &mut watch {
+                look_after(&mut pair, watch);
+            }
+        }
+        let event = match happened.recv_timeout(TICK.saturating_sub(clock::now().since(tick_at))) {
+            Err(RecvTimeoutError::Timeout) => continue,
+            event => event.context("waiting for the processes of urva")?,
+        };
+        match event {
             Event::Stop => {
                 pair.stop();
                 return Ok(());
             }
-            Event::Watching if !is_watching => {
-                is_watching = true;
-                super::greet_user(config, globals, clock::now().since(started_at));
+            Event::Heard(Word::Watching) => {
+                // From here on everything has its answer.
+                watch = Some(Watch::new());
+                if is_watching {
+                    tracing::info!("urva watches again");
+                } else {
+                    is_watching = true;
+                    super::greet_user(config, globals, clock::now().since(started_at));
+                }
             }
-            Event::Watching => tracing::info!("urva watches again"),
+            Event::Heard(word) => {
+                if let Some(watch) = &mut watch {
+                    watch.hear(word);
+                }
+            }
             // A child that was replaced already.
             Event::Ended(role, pid, _) if pair.child(role).pid != pid => {}
             Event::Ended(role, _, status) if !is_watching && cannot_start(status) => {
@@ -66,6 +90,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
             }
             Event::Ended(role, _, status) => {
                 tracing::error!("the {role} ended unexpectedly ({status}): starting it again");
+                watch = None;
                 let since = clock::now();
                 if is_told_to_stop(&happened, pair.pause(role)) {
                     pair.stop();
@@ -85,6 +110,35 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
     }
 }
 
+/// Whether it is time for the next canary. Where the clock was set back, it is.
+fn is_due(tick_at: Timestamp) -> bool {
+    let now = clock::now();
+    now < tick_at || now.since(tick_at) >= TICK
+}
+
+/// Judges what became of the last canary, and sends the next one.
+fn look_after(pair: &mut Pair<'_>, watch: &mut Watch) {
+    let processes = [Role::Sensor, Role::Detector].map(|role| (role, pair.child(role).pid));
+    match watch.judge(processes) {
+        Finding::Nothing => {}
+        Finding::Record(gap) => {
+            tracing::error!("{}", gap.detail);
+            pair.untold.push(gap);
+        }
+        Finding::Restart(gap) => {
+            tracing::error!("{}: starting the sensor again", gap.detail);
+            pair.untold.push(gap);
+            // Its end is noticed like any other.
+            pair.sensor.kill();
+            return;
+        }
+    }
+    pair.tell();
+    watch.send_canary();
+    // A sensor that does not read gives no answer, which is judged the next time.
+    let _ = link::order(&pair.control, &Order::Ping);
+}
+
 /// A child that says by its exit code that it cannot work, and never could, will not be able to the next time.
 fn cannot_start(status: ExitStatus) -> bool {
     status.code() == Some(i32::from(crate::cli::ERROR))
@@ -98,7 +152,7 @@ fn is_told_to_stop(happened: &Receiver<Event>, pause: Duration) -> bool {
         match happened.recv_timeout(left) {
             Ok(Event::Stop) => return true,
             // The other child ended too: it is found dead when this one is back.
-            Ok(Event::Watching | Event::Ended(..)) if !left.is_zero() => {}
+            Ok(Event::Heard(_) | Event::Ended(..)) if !left.is_zero() => {}
             _ => return false,
         }
     }
@@ -127,6 +181,8 @@ struct Pair<'a> {
     /// Shutting it down tells the sensor to stop.
     control: OwnedFd,
     failures: u32,
+    /// What is to be recorded and was not yet taken by a sensor, the oldest first.
+    untold: Vec<Gap>,
 }
 
 impl<'a> Pair<'a> {
@@ -143,8 +199,8 @@ impl<'a> Pair<'a> {
         let detector = Child::start(Role::Detector, detector_socket.into(), arguments, replaced, &events)?;
         let sensor = Child::start(Role::Sensor, sensor_end, arguments, replaced, &events)?;
         hand_over(&control, &sensor_socket, None)?;
-        tell_when_watching(&control, &events)?;
-        Ok(Self { arguments, events, sensor, detector, control, failures: 0 })
+        pass_on_answers(&control, &events)?;
+        Ok(Self { arguments, events, sensor, detector, control, failures: 0, untold: Vec::new() })
     }
 
     /// How long to wait before a child is started again: longer each time that it ended soon.
@@ -161,9 +217,14 @@ impl<'a> Pair<'a> {
         }
         // The detector sees the socket's end, stores what it has, and ends.
         self.detector.wait(END_WITHIN);
-        let failures = self.failures;
-        *self = Self::start(self.arguments, self.events.clone(), Some(replaced))?;
-        self.failures = failures;
+        let (failures, untold) = (self.failures, std::mem::take(&mut self.untold));
+        match Self::start(self.arguments, self.events.clone(), Some(replaced)) {
+            Ok(pair) => *self = Self { failures, untold, ..pair },
+            Err(error) => {
+                self.untold = untold;
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -176,10 +237,17 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
+    /// Has recorded what is to be; what the sensor cannot take now it gets the next time.
+    fn tell(&mut self) {
+        let control = &self.control;
+        self.untold.retain(|gap| link::order(control, &Order::Record(Box::new(gap.clone()))).is_err());
+    }
+
     /// Ends both, the sensor first, so that everything it has seen is stored.
     fn stop(&mut self) {
         let told_at = clock::now();
         // A sensor that has ended hears nothing.
+        let _ = link::order(&self.control, &Order::Stop);
         let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
         self.sensor.wait(END_WITHIN);
         self.detector.wait(END_WITHIN.saturating_sub(clock::now().since(told_at)));
@@ -193,17 +261,14 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Hears from the sensor each time that it has greeted a detector.
-fn tell_when_watching(control: &OwnedFd, events: &Sender<Event>) -> anyhow::Result<()> {
+/// Passes on what the sensor answers.
+fn pass_on_answers(control: &OwnedFd, events: &Sender<Event>) -> anyhow::Result<()> {
     let control = control.try_clone()?;
     let events = events.clone();
-    spawn("urva-ready", move || {
-        let mut word = [0; READY.len()];
-        while let Ok((length, _)) =
-            rustix::net::recv(&control, &mut word[..], rustix::net::RecvFlags::empty())
-        {
+    spawn("urva-answers", move || {
+        while let Some(word) = link::hear(&control) {
             // Nobody waits any more when urva is ending.
-            if &word[..length] != READY || events.send(Event::Watching).is_err() {
+            if events.send(Event::Heard(word)).is_err() {
                 return;
             }
         }

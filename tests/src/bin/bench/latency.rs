@@ -35,7 +35,7 @@ pub(crate) fn measure(program: &Program, load: &Load, time: Duration) -> Result<
 }
 
 /// Milliseconds from each exec in this container until its finding was printed, which is after it was stored.
-fn delays(findings: &[Arrival], container: &str) -> Vec<f64> {
+pub(crate) fn delays(findings: &[Arrival], container: &str) -> Vec<f64> {
     let delay = |arrival: &Arrival| {
         let finding: Value = serde_json::from_str(&arrival.line).ok()?;
         let executed_at = execution(&finding, container)?;

@@ -8,7 +8,9 @@
  *     load read MILLISECONDS                                 reads of one byte
  *     load getppid MILLISECONDS                              the cheapest system call
  *     load pace PER_SECOND COUNT FOLDER [JOB PROGRAM TEXT]…  the jobs in turn, each TEXT made different:
- *              JOB none: PROGRAM alone; inline: PROGRAM -c TEXT; file: PROGRAM FILE, with TEXT in it
+ *              JOB none: PROGRAM alone; inline: PROGRAM -c TEXT; file: PROGRAM FILE, with TEXT in it;
+ *              fresh: a new copy of PROGRAM, with one argument
+ *     load flood MILLISECONDS PROCESSES FOLDER JOB PROGRAM TEXT   a job again and again, in each process
  *
  * Prints how many were done, and the nanoseconds that they took.
  */
@@ -56,7 +58,7 @@ static pid_t start(char *const *arguments) {
 }
 
 /* One program after the other until the time is over. Fork and not vfork: it is what most programs call. */
-static unsigned long long run_until(unsigned long long end, char *const *arguments) {
+static unsigned long long run_until(unsigned long long end, char **arguments) {
     unsigned long long count = 0;
     while (now() < end) {
         int status;
@@ -70,29 +72,6 @@ static unsigned long long run_until(unsigned long long end, char *const *argumen
         count++;
     }
     return count;
-}
-
-static unsigned long long loop(unsigned long long length, int processes, char *const *arguments) {
-    int counts[2];
-    unsigned long long total = 0, count, end = now() + length;
-    if (pipe(counts))
-        die("pipe");
-    for (int i = 0; i < processes; i++) {
-        pid_t pid = fork();
-        if (pid < 0)
-            die("fork");
-        if (pid == 0) {
-            count = run_until(end, arguments);
-            _exit(write(counts[1], &count, sizeof(count)) != sizeof(count));
-        }
-    }
-    close(counts[1]);
-    for (int i = 0; i < processes; i++) {
-        if (read(counts[0], &count, sizeof(count)) != sizeof(count))
-            die("a process of the loop");
-        total += count;
-    }
-    return total;
 }
 
 /* Looks at the clock once in 1,000 calls, so that the clock is not what is measured. */
@@ -118,18 +97,76 @@ static void write_file(const char *path, const char *text) {
         die(path);
 }
 
-static void run_job(char **job, const char *folder, unsigned long long number) {
+/* A program that nobody has executed before: the number behind it makes it another file. */
+static void copy_program(const char *from, const char *path, unsigned long long number) {
+    static char program[65536];
+    static ssize_t length;
+    if (!length) {
+        int file = open(from, O_RDONLY | O_CLOEXEC);
+        length = file < 0 ? -1 : read(file, program, sizeof(program) - sizeof(number));
+        if (length <= 0 || close(file))
+            die(from);
+    }
+    memcpy(program + length, &number, sizeof(number));
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    if (file < 0 || write(file, program, length + sizeof(number)) < 0 || close(file))
+        die(path);
+}
+
+static pid_t run_job(char **job, const char *folder, unsigned long long number) {
     static char text[65536], path[4096];
     snprintf(text, sizeof(text), "%s\n# %d %llu\n", job[2], getpid(), number);
-    snprintf(path, sizeof(path), "%s/%llu.sh", folder, number);
-    if (!strcmp(job[0], "inline")) {
-        start((char *[]){job[1], "-c", text, NULL});
-    } else if (!strcmp(job[0], "file")) {
+    snprintf(path, sizeof(path), "%s/%d-%llu", folder, getpid(), number);
+    if (!strcmp(job[0], "inline"))
+        return start((char *[]){job[1], "-c", text, NULL});
+    if (!strcmp(job[0], "none"))
+        return start((char *[]){job[1], NULL});
+    if (!strcmp(job[0], "file"))
         write_file(path, text);
-        start((char *[]){job[1], path, NULL});
-    } else {
-        start((char *[]){job[1], NULL});
+    else
+        copy_program(job[1], path, number);
+    char *script[] = {job[1], path, NULL}, *program[] = {path, "x", NULL};
+    return start(!strcmp(job[0], "file") ? script : program);
+}
+
+/* One job after the other until the time is over; files go with their processes. */
+static unsigned long long flood_until(unsigned long long end, const char *folder, char **job) {
+    unsigned long long count = 0;
+    static char path[4096];
+    while (now() < end) {
+        int status;
+        pid_t pid = run_job(job, folder, count);
+        if (waitpid(pid, &status, 0) != pid)
+            die(job[1]);
+        snprintf(path, sizeof(path), "%s/%d-%llu", folder, getpid(), count++);
+        unlink(path);
     }
+    return count;
+}
+
+/* In several processes: programs again and again, or where there is a folder, jobs. */
+static unsigned long long loop(unsigned long long length, int processes, const char *folder,
+                               char **arguments) {
+    int counts[2];
+    unsigned long long total = 0, count, end = now() + length;
+    if (pipe(counts))
+        die("pipe");
+    for (int i = 0; i < processes; i++) {
+        pid_t pid = fork();
+        if (pid < 0)
+            die("fork");
+        if (pid == 0) {
+            count = folder ? flood_until(end, folder, arguments) : run_until(end, arguments);
+            _exit(write(counts[1], &count, sizeof(count)) != sizeof(count));
+        }
+    }
+    close(counts[1]);
+    for (int i = 0; i < processes; i++) {
+        if (read(counts[0], &count, sizeof(count)) != sizeof(count))
+            die("a process of the loop");
+        total += count;
+    }
+    return total;
 }
 
 static void pace(unsigned long long rate, unsigned long long count, const char *folder, char **jobs,
@@ -158,7 +195,9 @@ int main(int count, char **arguments) {
         die("/dev");
 
     if (!strcmp(kind, "loop") && count > 4) {
-        done = loop(number * 1000000, atoi(arguments[3]), arguments + 4);
+        done = loop(number * 1000000, atoi(arguments[3]), NULL, arguments + 4);
+    } else if (!strcmp(kind, "flood") && count > 7) {
+        done = loop(number * 1000000, atoi(arguments[3]), arguments[4], arguments + 5);
     } else if (!strcmp(kind, "read")) {
         done = call(number * 1000000, zero);
     } else if (!strcmp(kind, "getppid")) {

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 const SOURCE: &str = include_str!("load.c");
+const TINY: &str = include_str!("tiny.c");
 /// Where the program and the files that it writes lie in the container. The folder is in memory, so that the
 /// disk is urva's.
 const PROGRAM: &str = "/load";
@@ -30,12 +31,7 @@ pub(crate) struct Done {
 impl Load {
     /// Builds the program in this folder and starts the container.
     pub(crate) fn prepare(folder: &Path) -> Result<Self> {
-        let (source, program) = (folder.join("load.c"), folder.join("load"));
-        fs::write(&source, SOURCE).with_context(|| format!("write {}", source.display()))?;
-        let mut compiler = Command::new("gcc");
-        compiler.args(["-O2", "-static", "-o"]).arg(&program).arg(&source);
-        let status = compiler.status().context("run gcc; scripts/install-tools build installs it")?;
-        ensure!(status.success(), "gcc could not build the load ({status})");
+        let program = compile(folder, "load", SOURCE, &["-O2", "-static"])?;
         let container = Runc::container(&Rootfs::debian()?)
             .image_file(PROGRAM, fs::read(&program)?)
             .tmpfs(FOLDER)
@@ -89,6 +85,52 @@ impl Load {
     ) -> Result<Done> {
         self.in_container(loop_arguments(time, processes, program))
     }
+}
+
+/// A container of BusyBox that floods.
+#[derive(Debug)]
+pub(crate) struct Flood {
+    container: Container,
+}
+
+impl Flood {
+    /// Builds the programs in this folder and starts the container.
+    pub(crate) fn prepare(folder: &Path) -> Result<Self> {
+        let program = compile(folder, "flood", SOURCE, &["-O2", "-static"])?;
+        let options = ["-Os", "-static", "-nostdlib", "-Wl,--build-id=none", "-Wl,-z,noseparate-code", "-s"];
+        let tiny = compile(folder, "tiny", TINY, &options)?;
+        let container = Runc::container(&Rootfs::busybox()?)
+            .image_file(PROGRAM, fs::read(&program)?)
+            .image_file("/tiny", fs::read(&tiny)?)
+            .tmpfs(FOLDER)
+            .start()
+            .context("start the container that floods")?;
+        Ok(Self { container })
+    }
+
+    pub(crate) fn container_id(&self) -> &str {
+        self.container.id()
+    }
+
+    /// Does this job again and again, in so many processes.
+    pub(crate) fn run(&self, time: Duration, processes: usize, job: [&str; 3]) -> Result<Done> {
+        let (time, processes) = (time.as_millis().to_string(), processes.to_string());
+        let [kind, program, text] = job;
+        let arguments = [PROGRAM, "flood", &time, &processes, FOLDER, kind, program, text];
+        let output = self.container.exec(arguments).context("run the flood")?;
+        ensure!(output.status == 0, "the flood failed: {}", output.stderr);
+        Done::read(&output.stdout)
+    }
+}
+
+fn compile(folder: &Path, name: &str, text: &str, options: &[&str]) -> Result<PathBuf> {
+    let (source, program) = (folder.join(format!("{name}.c")), folder.join(name));
+    fs::write(&source, text).with_context(|| format!("write {}", source.display()))?;
+    let mut compiler = Command::new("gcc");
+    compiler.args(options).arg("-o").arg(&program).arg(&source);
+    let status = compiler.status().context("run gcc; scripts/install-tools build installs it")?;
+    ensure!(status.success(), "gcc could not build {name} ({status})");
+    Ok(program)
 }
 
 fn loop_arguments(time: Duration, processes: usize, program: &[&str]) -> Vec<String> {

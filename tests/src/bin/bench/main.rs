@@ -6,6 +6,7 @@
 mod burst;
 mod cost;
 mod figures;
+mod flood;
 mod footprint;
 mod latency;
 mod load;
@@ -60,6 +61,8 @@ enum Part {
     Latency,
     /// Many execs, then memory and idle costs
     Burst,
+    /// Scripts beside a container that floods
+    Flood,
     /// BPF and processor time of one exec
     Cost,
     /// Speed of other programs
@@ -70,6 +73,7 @@ enum Part {
 struct Scale {
     scripts: Duration,
     idle: Duration,
+    flood: Duration,
     cost: (Duration, usize),
     throughput: (Duration, usize),
 }
@@ -123,6 +127,7 @@ fn measure(part: Part, scale: &Scale, program: &Program, load: &Load) -> Result<
         Part::Start => footprint::measure_starts(program),
         Part::Latency => latency::measure(program, load, scale.scripts),
         Part::Burst => burst::measure(program, load, scale.scripts, scale.idle),
+        Part::Flood => flood::measure(program, load, scale.flood),
         Part::Cost => cost::measure(program, load, scale.cost.0, scale.cost.1),
         Part::Throughput => throughput::measure(program, load, scale.throughput.0, scale.throughput.1),
     }
@@ -133,10 +138,10 @@ impl Scale {
         let seconds = Duration::from_secs;
         if quick {
             let (scripts, idle) = (seconds(10), seconds(10));
-            Self { scripts, idle, cost: (seconds(2), 3), throughput: (seconds(1), 3) }
+            Self { scripts, idle, flood: seconds(10), cost: (seconds(2), 3), throughput: (seconds(1), 3) }
         } else {
             let (scripts, idle) = (seconds(60), seconds(30));
-            Self { scripts, idle, cost: (seconds(5), 5), throughput: (seconds(2), 9) }
+            Self { scripts, idle, flood: seconds(60), cost: (seconds(5), 5), throughput: (seconds(2), 9) }
         }
     }
 }
