@@ -96,7 +96,7 @@ impl Naming {
             Some(entry) => {
                 let answer = entry.container.clone();
                 drop(known);
-                outbox.push(Message::Container(answer));
+                outbox.push(&Message::Container(answer));
             }
             None => {}
         }
@@ -175,7 +175,7 @@ impl Known {
         let before = lock(&self.containers).insert(found.id.clone(), entry);
         self.answered.notify_all();
         if before.is_some_and(|before| before.is_owed) {
-            outbox.push(Message::Container(found));
+            outbox.push(&Message::Container(found));
         }
     }
 }

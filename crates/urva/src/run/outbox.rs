@@ -97,10 +97,10 @@ impl Default for Outbox {
 impl Outbox {
     /// Adds a message; where there is no room, the container that fills the outbox loses one. After [`Outbox::close`]
     /// the message is dropped.
-    pub(super) fn push(&self, message: Message) {
+    pub(super) fn push(&self, message: &Message) {
         let mut state = self.lock();
         if !state.is_closed {
-            state.push(&message);
+            state.push(message);
         }
         self.changed.notify_all();
     }
@@ -317,7 +317,7 @@ mod tests {
     fn outbox(messages: usize) -> Outbox {
         let outbox = Outbox::default();
         for number in 0..messages {
-            outbox.push(message(&format!("c{number}")));
+            outbox.push(&message(&format!("c{number}")));
         }
         outbox
     }
@@ -385,7 +385,7 @@ mod tests {
     fn containers_take_turns() {
         let outbox = Outbox::default();
         for container in ["loud", "loud", "loud", "quiet"] {
-            outbox.push(message(container));
+            outbox.push(&message(container));
         }
         let order: Vec<String> = std::iter::from_fn(|| next(&outbox)).collect();
         assert_eq!(order, ["loud", "quiet", "loud", "loud"]);
@@ -405,7 +405,7 @@ mod tests {
         let mut large = Container::pending("large", None);
         large.name = Some("x".repeat(UNDER_WAY_BYTES_MAX));
         for _ in 0..2 {
-            outbox.push(Message::Container(large.clone()));
+            outbox.push(&Message::Container(large.clone()));
         }
         assert!(next(&outbox).is_some() && next(&outbox).is_none());
     }
@@ -414,10 +414,10 @@ mod tests {
     fn whoever_fills_the_outbox_loses_and_a_gap_says_how_much() {
         let outbox = Outbox::default();
         for _ in 0..LIMITS.count {
-            outbox.push(message("loud"));
+            outbox.push(&message("loud"));
         }
         for _ in 0..3 {
-            outbox.push(message("quiet"));
+            outbox.push(&message("quiet"));
         }
         let (socket, _) = outbox.reconnect(Timestamp(0));
         outbox.close();

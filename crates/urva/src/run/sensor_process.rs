@@ -40,7 +40,7 @@ pub(super) fn run(config: &Config, replaced: Option<Replaced>) -> anyhow::Result
     let verdicts = sensor.verdicts();
     let outbox = Arc::new(Outbox::default());
     if let Some(Replaced { since, reason }) = replaced {
-        outbox.push(Message::Gap(gap(GapKind::SensorRestarted, since, None, reason)));
+        outbox.push(&Message::Gap(gap(GapKind::SensorRestarted, since, None, reason)));
     }
     let naming = Naming::start(config, Arc::clone(&outbox))?;
     let intake = spawn("urva-intake", {
@@ -57,20 +57,20 @@ fn take_in(sensor: &Sensor, naming: &Naming, outbox: &Outbox, control: &OwnedFd)
         match seen {
             Seen::Gap(mut gap) => {
                 naming.name(&mut gap.container);
-                outbox.push(Message::Gap(*gap));
+                outbox.push(&Message::Gap(*gap));
             }
             Seen::Canary => {
                 link::say(control, Word::Seen);
-                outbox.push(Message::Canary);
+                outbox.push(&Message::Canary);
             }
             Seen::Completed(mut capture) => {
                 naming.name(&mut capture.container);
-                outbox.push(Message::Completed(capture));
+                outbox.push(&Message::Completed(capture));
             }
             Seen::Captured(mut capture) => {
                 naming.name(&mut capture.container);
                 let container = capture.container.clone();
-                outbox.push(Message::Capture(capture));
+                outbox.push(&Message::Capture(capture));
                 // Only now, so that an answer that follows cannot overtake the capture.
                 naming.follow_up(container, outbox);
             }
@@ -99,7 +99,7 @@ fn serve(
         match order {
             Order::Stop => is_told_to_stop = true,
             Order::Ping => link::say(control, Word::Here),
-            Order::Record(gap) => outbox.push(Message::Gap(*gap)),
+            Order::Record(gap) => outbox.push(&Message::Gap(*gap)),
             Order::Socket(replaced) => {
                 let socket = UnixStream::from(socket.context("the supervisor sent no socket")?);
                 let (number, resent) = outbox.reconnect(clock::now());
@@ -111,7 +111,7 @@ fn serve(
     }
     if !is_told_to_stop {
         let detail = "the supervisor ended without stopping its processes, which ended then".to_owned();
-        outbox.push(Message::Gap(gap(GapKind::SupervisorEnded, clock::now(), None, detail)));
+        outbox.push(&Message::Gap(gap(GapKind::SupervisorEnded, clock::now(), None, detail)));
     }
     drop(stopper);
     // Everything that the kernel had seen by now goes through before the outbox is closed.
@@ -124,7 +124,7 @@ fn serve(
 }
 
 fn outbox_tell(outbox: &Outbox, gap: Option<Gap>) {
-    gap.into_iter().for_each(|gap| outbox.push(Message::Gap(gap)));
+    gap.into_iter().for_each(|gap| outbox.push(&Message::Gap(gap)));
 }
 
 fn detector_gap(Replaced { since, reason }: Replaced, Resent { again, given_up }: Resent) -> Gap {

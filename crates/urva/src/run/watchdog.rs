@@ -78,7 +78,7 @@ impl Watch {
         let stopped = processes.into_iter().find(|(_, pid)| is_stopped(*pid));
         if let Some((role, pid)) = stopped {
             let detail = format!("the {role} (process {}) was stopped", pid.as_raw_nonzero());
-            return Finding::Record(self.gap(GapKind::ProcessStopped, go_on(pid, detail)));
+            return Finding::Record(self.gap(GapKind::ProcessStopped, go_on(pid, &detail)));
         }
         self.missed += 1;
         if self.missed != MISSED_MAX {
@@ -149,14 +149,14 @@ impl Supervisor {
     pub(super) fn absent(&mut self) -> Option<Gap> {
         let pid = self.pid.filter(|pid| is_stopped(*pid) && !self.is_told)?;
         self.is_told = true;
-        let detail = go_on(pid, format!("the supervisor (process {}) was stopped", pid.as_raw_nonzero()));
+        let detail = go_on(pid, &format!("the supervisor (process {}) was stopped", pid.as_raw_nonzero()));
         let kind = GapKind::ProcessStopped;
         Some(Gap { kind, from: self.spoke_at, to: clock::now(), lost: None, detail, container: None })
     }
 }
 
 /// Tells a stopped process to go on, and says so. One that a debugger holds stays stopped.
-fn go_on(pid: Pid, detail: String) -> String {
+fn go_on(pid: Pid, detail: &str) -> String {
     match kill_process(pid, Signal::CONT) {
         Ok(()) => format!("{detail}; it was told to go on"),
         Err(error) => format!("{detail}; it could not be told to go on: {error}"),
