@@ -14,26 +14,39 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// Seconds for which a container floods.
 const SECONDS: u32 = 6;
 
-/// Floods a container with this command, in four shells at a time, each started by `shell`, while another one runs ten malicious scripts. Returns
-/// the gaps and the flooding container's id.
+/// What a flood left behind.
+struct Flood {
+    gaps: Vec<Gap>,
+    /// The container that flooded.
+    loud: String,
+    /// Scripts that it executed, as far as the commands count them in `n`.
+    executed: u64,
+    /// Executions of all containers that urva captured.
+    captured: u64,
+}
+
+/// Floods a container with this command, in four shells at a time, each started by `shell`, while another one runs ten
+/// malicious scripts, all of which must be found.
 #[track_caller]
-fn check(shell: &str, command: &str) -> (Vec<Gap>, String) {
+fn check(shell: &str, command: &str) -> Flood {
     let urva = Urva::start().unwrap();
     let loud = Runc::container(&Rootfs::busybox().unwrap()).tmpfs("/made").start().unwrap();
     let quiet = Runc::container(&Rootfs::busybox().unwrap()).start().unwrap();
-    let one =
-        format!("end=$(($(date +%s)+{SECONDS})); i=0; while [ $(date +%s) -lt $end ]; do {command}; done");
+    let one = format!(
+        "end=$(($(date +%s)+{SECONDS})); n=0; while [ $(date +%s) -lt $end ]; do {command}; done; echo $n"
+    );
     let flood = format!("for number in 1 2 3 4; do {shell} -c \"$0\" & done; wait");
     let texts: Vec<String> = (0..10)
         .map(|number| variant("malicious.miner.sh", &format!("beside a flood {number}")).unwrap())
         .collect();
-    thread::scope(|scope| {
-        scope.spawn(|| loud.exec(["sh", "-c", &flood, &one]).unwrap());
+    let done = thread::scope(|scope| {
+        let done = scope.spawn(|| loud.exec(["sh", "-c", &flood, &one]).unwrap());
         thread::sleep(Duration::from_secs(1));
         for text in &texts {
             quiet.exec(["sh", "-c", text]).unwrap();
             thread::sleep(Duration::from_millis(200));
         }
+        done.join().unwrap()
     });
     let found = urva.wait_for_findings(quiet.id(), texts.len(), WITHIN).unwrap();
     assert_eq!(found.len(), texts.len(), "{}", urva.site().log());
@@ -42,17 +55,33 @@ fn check(shell: &str, command: &str) -> (Vec<Gap>, String) {
     let gaps = record::gaps(&site);
     let of_quiet: Vec<_> = gaps.iter().filter(|gap| is_of(gap, quiet.id())).collect();
     assert!(of_quiet.is_empty(), "the other container lost something: {of_quiet:?}");
-    (gaps, loud.id().to_owned())
+    let executed = done.stdout.lines().map(|count| count.parse::<u64>().unwrap()).sum();
+    let captured = record::latest_run(&site).counters.captured;
+    Flood { gaps, loud: loud.id().to_owned(), executed, captured }
 }
 
 fn is_of(gap: &Gap, container: &str) -> bool {
     gap.container.as_ref().is_some_and(|found| found.id == container)
 }
 
-/// Executions of the container that are counted as lost because its budget was used up.
-fn over_budget(gaps: &[Gap], container: &str) -> u64 {
-    let of_it = gaps.iter().filter(|gap| is_of(gap, container) && gap.kind == GapKind::OverBudget);
-    of_it.filter_map(|gap| gap.lost).sum()
+/// Executions of the container that are counted as lost.
+fn lost(flood: &Flood) -> u64 {
+    flood.gaps.iter().filter(|gap| is_of(gap, &flood.loud)).filter_map(|gap| gap.lost).sum()
+}
+
+/// What a container may have looked at in this time, and no more: `budget.h` has the numbers.
+const BUDGET: u64 = 1000 + 500 * (SECONDS as u64 + 2);
+
+/// Each script is captured or counted as lost, and one budget bounds how many are captured.
+#[track_caller]
+fn check_count(flood: &Flood) {
+    let (executed, accounted) = (flood.executed, flood.captured + lost(flood));
+    println!("{executed} executed, {} captured, {} lost", flood.captured, lost(flood));
+    assert!(executed > 500, "the flood did not flow");
+    // The shells that flood, and the scripts of the other container, are not counted in it.
+    assert!((executed..executed + 60).contains(&accounted), "{accounted} of {executed}: {:?}", flood.gaps);
+    assert!(flood.captured <= BUDGET, "{} captured", flood.captured);
+    assert!(flood.gaps.len() < 10, "too many gaps for one flood: {:?}", flood.gaps);
 }
 
 #[test]
@@ -60,12 +89,9 @@ fn a_flood_of_scripts_blinds_urva_to_no_other_container() {
     if !privileged() {
         return;
     }
-    // Eight at a time, so that more are executed than any budget holds.
-    let scripts: String = (0..8).map(|one| format!("sh -c \": $i {one}\" & ")).collect();
-    let (gaps, loud) = check("sh", &format!("i=$((i+1)); {scripts} wait"));
-    assert!(over_budget(&gaps, &loud) > 0, "{gaps:?}");
-    let told = gaps.iter().filter(|gap| is_of(gap, &loud)).count();
-    assert!(told < 10, "{told} gaps for one flood: {gaps:?}");
+    // Sixteen at a time, so that more are executed than a budget holds where the machine is not too busy for it.
+    let scripts: String = (0..16).map(|one| format!("sh -c \": $n {one}\" & ")).collect();
+    check_count(&check("sh", &format!("n=$((n+16)); {scripts} wait")));
 }
 
 #[test]
@@ -73,9 +99,13 @@ fn a_flood_of_programs_that_were_just_written_blinds_urva_to_no_other_container(
     if !privileged() {
         return;
     }
-    let (gaps, loud) =
-        check("sh", "i=$((i+1)); f=/made/$$-$i; cp /bin/busybox $f; $f true x; $f true y; rm $f");
-    assert!(gaps.iter().all(|gap| gap.container.as_ref().is_none_or(|found| found.id == loud)), "{gaps:?}");
+    let flood = check("sh", "n=$((n+1)); f=/made/$$-$n; cp /bin/busybox $f; $f true x; $f true y; rm $f");
+    let gaps = &flood.gaps;
+    assert!(gaps.iter().all(|gap| is_of(gap, &flood.loud)), "{gaps:?}");
+    assert!(
+        gaps.iter().all(|gap| [GapKind::OverBudget, GapKind::ExecutableGone].contains(&gap.kind)),
+        "{gaps:?}"
+    );
 }
 
 #[test]
@@ -83,10 +113,7 @@ fn a_container_that_makes_namespaces_has_one_budget() {
     if !privileged() {
         return;
     }
-    // Four budgets would hold all that four shells execute.
-    let scripts: String = (0..8).map(|one| format!("sh -c \": $i {one}\" & ")).collect();
-    let (gaps, loud) = check("unshare -Ufpmr sh", &format!("i=$((i+1)); {scripts} wait"));
-    assert!(over_budget(&gaps, &loud) > 0, "{gaps:?}");
-    let others: Vec<_> = gaps.iter().filter(|gap| !is_of(gap, &loud)).collect();
-    assert!(others.is_empty(), "{others:?}");
+    // Four budgets would hold four times as much.
+    let scripts: String = (0..16).map(|one| format!("sh -c \": $n {one}\" & ")).collect();
+    check_count(&check("unshare -Ufpmr sh", &format!("n=$((n+16)); {scripts} wait")));
 }
