@@ -6,7 +6,7 @@
 use super::children;
 use super::link::{self, Order, Replaced, Word, hand_over};
 use super::sensor_process::spawn;
-use super::watchdog::{Finding, TICK, Watch};
+use super::watchdog::{Finding, Watch};
 use crate::cli::Globals;
 use crate::clock;
 use crate::config::Config;
@@ -19,7 +19,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 /// After this time a child that was told to end is killed. Together with what comes before it is under a second.
@@ -52,24 +52,29 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
     let mut watch: Option<Watch> = None;
     let mut tick_at = clock::now();
     loop {
-        if is_due(tick_at) {
-            tick_at = clock::now();
-            if let Some(watch) = &mut watch {
-                look_after(&mut pair, watch);
-            }
-        }
-        let event = match happened.recv_timeout(TICK.saturating_sub(clock::now().since(tick_at))) {
-            Err(RecvTimeoutError::Timeout) => continue,
-            event => event.context("waiting for the processes of urva")?,
+        let event = match &mut watch {
+            None => happened.recv(),
+            Some(watch) => match happened.recv_timeout(until(tick_at, watch.pause())) {
+                Ok(event) => Ok(event),
+                Err(RecvTimeoutError::Disconnected) => Err(RecvError),
+                Err(RecvTimeoutError::Timeout) => {
+                    tick_at = clock::now();
+                    look_after(&mut pair, watch);
+                    continue;
+                }
+            },
         };
+        let event = event.context("waiting for the processes of urva")?;
         match event {
             Event::Stop => {
                 pair.stop();
                 return Ok(());
             }
             Event::Heard(Word::Watching) => {
-                // From here on everything has its answer.
+                // From here on everything has its answer, and what the sensor before could not take is taken.
                 watch = Some(Watch::new());
+                tick_at = clock::now();
+                pair.tell();
                 if is_watching {
                     tracing::info!("urva watches again");
                 } else {
@@ -110,10 +115,10 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
     }
 }
 
-/// Whether it is time for the next canary. Where the clock was set back, it is.
-fn is_due(tick_at: Timestamp) -> bool {
+/// What is left of a pause. Where the clock was set back, nothing is.
+fn until(since: Timestamp, pause: Duration) -> Duration {
     let now = clock::now();
-    now < tick_at || now.since(tick_at) >= TICK
+    if now < since { Duration::ZERO } else { pause.saturating_sub(now.since(since)) }
 }
 
 /// Judges what became of the last canary, and sends the next one.

@@ -1,7 +1,7 @@
 //! Whether urva's own processes are at work: the supervisor watches the sensor and the detector, the sensor the supervisor.
 //!
-//! Owns: the canary, the answers to it, and what their absence means. The supervisor executes itself every second and a
-//! half; the probe must see that, and what was sent because of it must pass the whole way to the detector and back.
+//! Owns: the canary, the answers to it, and what their absence means. The supervisor executes itself every three and a
+//! half seconds; the probe must see that, and what was sent because of it must pass the whole way to the detector and back.
 //! Refuses: restarting by itself what is only slow. A full disk or a busy machine passes; what is in memory would not.
 
 use super::CANARY;
@@ -17,11 +17,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// How often a canary is executed.
-pub(super) const TICK: Duration = Duration::from_millis(1500);
-/// After so many canaries without an answer something is wrong; together less than five seconds.
+const PERIOD: Duration = Duration::from_millis(3500);
+/// How long its answers may take. Then the next one is executed at once.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(600);
+/// After so many canaries without an answer something is wrong: together less than five seconds.
 const MISSED_MAX: u32 = 2;
 /// So long the supervisor may be silent.
-const SILENT_MAX: Duration = Duration::from_millis(3500);
+const SILENT_MAX: Duration = Duration::from_millis(4300);
 
 /// What is known of the last canary.
 pub(super) struct Watch {
@@ -40,6 +42,10 @@ struct Heard {
     stored: bool,
 }
 
+impl Heard {
+    const ALL: Self = Self { here: true, seen: true, stored: true };
+}
+
 /// What to do.
 #[derive(Debug)]
 pub(super) enum Finding {
@@ -54,8 +60,7 @@ pub(super) enum Finding {
 impl Watch {
     pub(super) fn new() -> Self {
         // Nothing was asked yet.
-        let heard = Heard { here: true, seen: true, stored: true };
-        Self { canary: None, heard, missed: 0, well_at: clock::now() }
+        Self { canary: None, heard: Heard::ALL, missed: 0, well_at: clock::now() }
     }
 
     /// The sensor has answered.
@@ -68,10 +73,15 @@ impl Watch {
         }
     }
 
+    /// How long to wait until the last canary is judged and the next one executed.
+    pub(super) fn pause(&self) -> Duration {
+        if self.heard == Heard::ALL { PERIOD } else { ANSWERED_WITHIN }
+    }
+
     /// Judges the answers to the last canary.
     pub(super) fn judge(&mut self, processes: [(Role, Pid); 2]) -> Finding {
         let heard = std::mem::take(&mut self.heard);
-        if heard == (Heard { here: true, seen: true, stored: true }) {
+        if heard == Heard::ALL {
             (self.missed, self.well_at) = (0, clock::now());
             return Finding::Nothing;
         }
@@ -110,7 +120,7 @@ impl Watch {
             // Without a canary no answer can be expected.
             Err(error) => {
                 tracing::warn!(%error, "no process could be started to see whether the probe sees it");
-                self.heard = Heard { here: true, seen: true, stored: true };
+                self.heard = Heard::ALL;
             }
         }
     }
