@@ -26,6 +26,11 @@ fn main() {
         .build_and_generate(out.join("texts.skel.rs"))
         .expect("bpf/texts.bpf.c compiles");
     SkeletonBuilder::new()
+        .source("bpf/input.bpf.c")
+        .clang_args(["-Wall", "-Werror", "-Wno-unused-function", "-mcpu=v3"])
+        .build_and_generate(out.join("input.skel.rs"))
+        .expect("bpf/input.bpf.c compiles");
+    SkeletonBuilder::new()
         .source("bpf/host.bpf.c")
         .obj(out.join("host.bpf.o"))
         .clang_args(["-Wall", "-Werror", "-Wno-unused-function", "-mcpu=v3"])

@@ -215,6 +215,10 @@ pub enum CoverageNote {
     HashIncomplete,
     /// A part of a text that was compiled at run time was not in memory when it was looked at.
     TextUnreadable,
+    /// The interpreter may have read the beginning of its standard input before urva could see it.
+    InputLate,
+    /// Parts of what came over standard input were lost between kernel and sensor.
+    InputLost,
 }
 
 impl Content {
@@ -264,6 +268,12 @@ impl Script {
             file: None,
             drift: Drift::NotAFile,
         }
+    }
+
+    /// Whether the text comes bit by bit, over a pipe or from a keyboard: one execution is then captured several times, each
+    /// time with more of it.
+    pub fn is_streamed(&self) -> bool {
+        matches!(self.kind, ScriptKind::Stdin | ScriptKind::Interactive) && self.file.is_none()
     }
 
     /// Size of the whole script in bytes, where it is known.
@@ -378,6 +388,8 @@ impl fmt::Display for CoverageNote {
             Self::ReadThroughSibling => f.write_str("the file was read after its process had ended"),
             Self::HashIncomplete => f.write_str("only a first part of the file is hashed"),
             Self::TextUnreadable => f.write_str("a part of the text was not in memory and is missing"),
+            Self::InputLate => f.write_str("the beginning of standard input may be missing"),
+            Self::InputLost => f.write_str("parts of standard input are missing"),
         }
     }
 }

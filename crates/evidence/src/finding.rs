@@ -331,14 +331,16 @@ impl FindingId {
         &self.0
     }
 
-    /// The same execution leads to the same id, so that reporting it twice cannot make two findings.
+    /// The same execution leads to the same id, so that reporting it twice cannot make two findings, nor can a text that
+    /// has grown meanwhile.
     fn derive(capture: &Capture, category: Category, content: Sha256) -> Self {
         let container = capture.container.as_ref().map_or("", |container| &container.id);
+        let content = if capture.script.is_streamed() { &[][..] } else { &content.0 };
         let digest = Sha256::of_parts([
             container.as_bytes(),
             b"\0",
             category.module_name().as_bytes(),
-            &content.0,
+            content,
             &capture.process.pid.to_le_bytes(),
             &capture.process.start_ticks.to_le_bytes(),
             &capture.observed_at.0.to_le_bytes(),

@@ -21,6 +21,7 @@ typedef _Bool bool;
 enum { false = 0, true = 1 };
 
 enum {
+    BPF_MAP_TYPE_HASH = 1,
     BPF_MAP_TYPE_ARRAY = 2,
     BPF_MAP_TYPE_PERCPU_ARRAY = 6,
     BPF_MAP_TYPE_LRU_HASH = 9,
@@ -89,6 +90,7 @@ struct file {
 };
 
 struct fdtable {
+    unsigned int max_fds;
     struct file **fd;
 };
 
@@ -180,6 +182,7 @@ struct css_set {
 enum cgroup_subsys_id { pids_cgrp_id, memory_cgrp_id };
 
 struct task_struct {
+    int pid;
     int tgid;
     struct task_struct *real_parent;
     struct task_struct *group_leader;

@@ -85,6 +85,22 @@ impl Catalogue {
         kind
     }
 
+    /// Which interpreter this exec runs, by itself and without a loader: found out quickly, without hashing anything.
+    pub(crate) fn family(&self, exec: &Exec) -> Option<Family> {
+        match self.lock().get(&Key::of(exec)) {
+            Some(Kind::Interpreter(known)) => return Some(known.family),
+            Some(_) => return None,
+            None => {}
+        }
+        // A name that proves wrong costs probes that are taken away again; looking would cost time that there is not.
+        if let Some(family) = recognize::by_name(&exec.executable) {
+            return Some(family);
+        }
+        let file =
+            File::open(format!("/proc/{}/exe", exec.header.pid)).ok().filter(|file| is_it(file, exec))?;
+        recognize::recognize(&exec.executable, &file)
+    }
+
     /// The process is gone and so is its file: the name is all there is. Nothing of this is remembered.
     fn by_name_alone(&self, exec: &Exec) -> Kind {
         let Some(family) = recognize::by_name(&exec.executable) else {
@@ -135,6 +151,11 @@ fn open<R: Iterator<Item = Root>>(exec: &Exec, roots: impl FnOnce() -> R) -> Opt
     }
     let mut files = roots().filter_map(|root| Some(root.open(&exec.executable).ok()?.file));
     files.find(|file| is_it(file, exec)).map(|file| (file, false))
+}
+
+/// Whether the process still runs the program of this exec.
+pub(crate) fn is_running(exec: &Exec) -> bool {
+    File::open(format!("/proc/{}/exe", exec.header.pid)).is_ok_and(|file| is_it(&file, exec))
 }
 
 /// Whether the file system keeps the change time of an executable true. In memory a file that is mapped for writing

@@ -6,6 +6,7 @@
 use crate::assemble::{Assembler, Exec};
 use crate::attribution::named;
 use crate::fair::{Fair, Limits};
+use crate::input::Doorkeeper;
 use crate::losses::Tally;
 use crate::texts::Executions;
 use evidence::{Container, GapKind, Untrusted};
@@ -26,6 +27,8 @@ pub(crate) struct Intake {
     names: Mutex<HashMap<u64, Name>>,
     tally: Arc<Tally>,
     executions: Arc<Executions>,
+    /// Sees each exec first.
+    doorkeeper: Option<Doorkeeper>,
 }
 
 struct Queue {
@@ -40,9 +43,13 @@ struct Name {
 }
 
 impl Intake {
-    pub(crate) fn new(tally: Arc<Tally>, executions: Arc<Executions>) -> Self {
-        let queue = Queue { execs: Fair::new(LIMITS), is_closed: false };
-        Self { queue: Mutex::new(queue), changed: Condvar::new(), names: Mutex::default(), tally, executions }
+    pub(crate) fn new(
+        tally: Arc<Tally>,
+        executions: Arc<Executions>,
+        doorkeeper: Option<Doorkeeper>,
+    ) -> Self {
+        let queue = Mutex::new(Queue { execs: Fair::new(LIMITS), is_closed: false });
+        Self { queue, changed: Condvar::new(), names: Mutex::default(), tally, executions, doorkeeper }
     }
 
     /// Takes a record of the kernel; what it completes waits for a reader from then on.
@@ -54,6 +61,9 @@ impl Intake {
         });
         self.tally.add(0, GapKind::UndecodableEvent, assembler.take_given_up());
         let Some(exec) = exec else { return };
+        if let Some(doorkeeper) = &self.doorkeeper {
+            doorkeeper.expect(&exec);
+        }
         let budget = exec.header.budget;
         self.learn(budget, &exec.cgroup);
         let mut queue = self.lock();

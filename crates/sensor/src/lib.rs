@@ -19,6 +19,7 @@ mod executable;
 pub mod fair;
 mod file;
 pub mod host;
+mod input;
 mod intake;
 mod losses;
 pub mod modules;
@@ -45,6 +46,9 @@ mod skeleton {
 
     pub(crate) mod texts {
         include!(concat!(env!("OUT_DIR"), "/texts.skel.rs"));
+    }
+    pub(crate) mod input {
+        include!(concat!(env!("OUT_DIR"), "/input.skel.rs"));
     }
 }
 mod texts;

@@ -19,6 +19,24 @@ pub(crate) fn keep_needed(needs_perfmon: bool) -> Result<(), SensorError> {
     set_no_new_privs(true).map_err(give_up)
 }
 
+/// What a thread that must react within some hundred µs runs at; it does little.
+const URGENT: i32 = -10;
+
+/// Puts this thread, and those that it starts, before others, where that is allowed.
+pub(crate) fn be_urgent() {
+    if let Err(error) = rustix::process::setpriority_process(None, URGENT) {
+        tracing::debug!(%error, "the sensor runs at the priority of everybody");
+    }
+}
+
+/// Takes that back for this thread.
+pub(crate) fn be_ordinary() {
+    if rustix::process::getpriority_process(None) == Ok(URGENT) {
+        // Nobody is kept from being less urgent.
+        let _ = rustix::process::setpriority_process(None, 0);
+    }
+}
+
 fn give_up(error: rustix::io::Errno) -> SensorError {
     SensorError::Privileges(error.into())
 }

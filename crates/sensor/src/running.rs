@@ -159,7 +159,7 @@ fn number_at(status: &[u8], name: &[u8], index: usize) -> Option<u32> {
 }
 
 /// The kernel's own form of a device number, as the probe sends it.
-fn kernel_device(device: u64) -> u32 {
+pub(crate) fn kernel_device(device: u64) -> u32 {
     (rustix::fs::major(device) << 20) | (rustix::fs::minor(device) & 0xf_ffff)
 }
 

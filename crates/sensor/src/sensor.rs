@@ -13,6 +13,7 @@ use crate::capture::{self, CaptureSettings, Taken, complete};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
 use crate::file::OpenFile;
+use crate::input::{self, Doorkeeper, Inputs};
 use crate::intake::Intake;
 use crate::losses::{Losses, Tally};
 use crate::privileges;
@@ -135,16 +136,26 @@ impl Sensor {
         let stop = Arc::new(Stop { late_after: AtomicU64::new(u64::MAX), now: settings.now });
 
         let shared = Arc::new(shared(settings)?);
+        let (loaded, doorkeeper) = load_input(settings.content_limit).unzip();
         let executions: Arc<Executions> = Arc::default();
         let tally = Arc::new(Tally::default());
-        let intake = Arc::new(Intake::new(Arc::clone(&tally), Arc::clone(&executions)));
+        let intake = Arc::new(Intake::new(Arc::clone(&tally), Arc::clone(&executions), doorkeeper));
         let (probe, executables) = attach(settings, &intake, seen_by.clone())?;
         let attached_at = capture::boot_time();
         let texts = Texts::load(settings.include_host);
-        privileges::keep_needed(texts.as_ref().is_ok_and(Texts::needs_perfmon))?;
+        privileges::be_urgent();
+        let of_input = loaded.as_ref().is_some_and(input::Loaded::needs_perfmon);
+        privileges::keep_needed(of_input || texts.as_ref().is_ok_and(Texts::needs_perfmon))?;
 
         let catalogue = Arc::new(Catalogue::new(Some(executables), Arc::clone(&tally)));
         let hasher = start_hasher(seen_by.clone(), Arc::clone(&stop))?;
+        let inputs = match loaded {
+            Some(loaded) => {
+                let stopped = stopped.try_clone().map_err(pipe_failed)?;
+                Some(loaded.start(stopped, &catalogue, &stop, seen_by.clone())?)
+            }
+            None => None,
+        };
         let watching = match texts {
             Ok(texts) => {
                 let stopped = stopped.try_clone().map_err(pipe_failed)?;
@@ -157,6 +168,7 @@ impl Sensor {
         };
         let verdicts = Verdicts(watching.clone());
         let reading = Reading {
+            inputs,
             intake: Arc::clone(&intake),
             catalogue: Arc::clone(&catalogue),
             watching: watching.clone(),
@@ -167,7 +179,8 @@ impl Sensor {
         let context =
             running::Context { attached_at, catalogue, watching, settings: shared, stop: Arc::clone(&stop) };
         running::start(context, seen_by.clone(), hasher)?;
-        spawn("urva-poll", move || poll(&probe, &stopped, losses, readers, &seen_by))?;
+        spawn_urgent("urva-poll", move || poll(&probe, &stopped, losses, readers, &seen_by))?;
+        privileges::be_ordinary();
         Ok((Self { seen, verdicts }, Stopper { _wake: wake, stop }))
     }
 
@@ -243,6 +256,7 @@ fn poll(
 /// What the readers have in common.
 #[derive(Clone)]
 struct Reading {
+    inputs: Option<Arc<Inputs>>,
     intake: Arc<Intake>,
     catalogue: Arc<Catalogue>,
     watching: Watching,
@@ -262,10 +276,11 @@ fn start_readers(
             while let Some((budget, mut exec)) = reading.intake.next() {
                 if reading.stop.is_late() {
                     reading.intake.lost(budget);
-                } else if let Some(taken) =
-                    capture::take(&mut exec, &reading.catalogue, &reading.watching, &settings)
-                {
-                    hand_on(taken, &seen, &hasher);
+                } else {
+                    let taken = capture::take(&mut exec, &reading.catalogue, &reading.watching, &settings);
+                    if let Some(taken) = reading.with_input(&exec, taken) {
+                        hand_on(taken, &seen, &hasher);
+                    }
                 }
                 reading.watching.executions.settle(exec.process());
                 reading.intake.done(budget);
@@ -273,6 +288,23 @@ fn start_readers(
         })
     };
     (0..READERS).map(start).collect()
+}
+
+impl Reading {
+    /// Leaves a capture to the watch on its standard input, where its text is still to come over that.
+    fn with_input(&self, exec: &Exec, taken: Option<Taken>) -> Option<Taken> {
+        let Some(inputs) = &self.inputs else { return taken };
+        let (capture, to_hash) =
+            taken.map_or((None, None), |Taken { capture, to_hash }| (Some(capture), to_hash));
+        let capture = inputs.settle(exec, capture)?;
+        Some(Taken { capture, to_hash })
+    }
+}
+
+/// The programs that watch standard input; none where the kernel refuses them.
+fn load_input(content_limit: u64) -> Option<(input::Loaded, Doorkeeper)> {
+    let loaded = input::load(content_limit);
+    loaded.inspect_err(|error| tracing::warn!("standard input is not captured: {error}")).ok()
 }
 
 /// Hands a capture on, and its file to the hasher where it is too large to be hashed at once.
@@ -303,6 +335,17 @@ fn start_hasher(seen: SyncSender<Seen>, stop: Arc<Stop>) -> Result<Hasher, Senso
 }
 
 pub(crate) fn spawn(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, SensorError> {
+    spawn_urgent(name, move || {
+        privileges::be_ordinary();
+        work();
+    })
+}
+
+/// A thread that comes before others: an interpreter reads its input some hundred µs after its exec.
+pub(crate) fn spawn_urgent(
     name: &'static str,
     work: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, SensorError> {

@@ -24,6 +24,17 @@ pub(crate) struct Body {
     text_is_argument: bool,
 }
 
+impl Body {
+    /// Whether `later` is of the same streamed execution, and its text longer than this one, whose text is `text`.
+    pub(crate) fn has_grown(mut self, text: Option<Vec<u8>>, later: &Finding) -> bool {
+        let head_bytes = self.head_bytes;
+        let (Some(old), Some(new)) = (self.finding.script_mut(), later.script()) else { return false };
+        let (old, new) = (&mut old.capture.script, &new.capture.script);
+        let is_whole = put_text(&mut old.content, text, head_bytes).is_ok();
+        new.is_streamed() && old.is_streamed() && (!is_whole || new.size() > old.size())
+    }
+}
+
 /// A finding as its columns want it.
 pub(crate) struct Parts {
     pub(crate) body: String,

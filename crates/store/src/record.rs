@@ -1,6 +1,7 @@
 //! Recording: which finding an execution belongs to, and what it changes there.
 
 use crate::body::{Body, Parts, from_json, lacks, metadata_rank, to_json};
+use crate::retain::remove_script;
 use crate::session::Access;
 use crate::{Store, StoreError, from_sql, to_sql};
 use evidence::{Container, Finding, FindingId};
@@ -44,6 +45,7 @@ struct Match {
     first_seen: i64,
     last_seen: i64,
     metadata: i64,
+    content_sha256: Vec<u8>,
     known: bool,
 }
 
@@ -56,6 +58,7 @@ impl FromRow<'_, SqliteRow> for Match {
             first_seen: row.try_get("first_seen")?,
             last_seen: row.try_get("last_seen")?,
             metadata: row.try_get("metadata")?,
+            content_sha256: row.try_get("content_sha256")?,
             known: row.try_get("known")?,
         })
     }
@@ -66,8 +69,9 @@ impl Store {
     ///
     /// A finding is folded into an active one of the same container, category and text if it was executed
     /// between that one's first and last execution or within `fold_window` of them. An execution (process id
-    /// and start of the process) counts once, however often it is recorded. The answers are in the order of
-    /// `findings`.
+    /// and start of the process) counts once, however often it is recorded. A text that comes bit by bit belongs to the
+    /// finding of its own execution, and its beginning to a finding whose text begins so. The answers are in the order
+    /// of `findings`.
     ///
     /// # Errors
     /// [`StoreError::DiskFull`] and the like; nothing is recorded then, and the same call may be repeated.
@@ -118,7 +122,7 @@ async fn record_one(
         return Ok(Recorded { id: finding.id.clone(), outcome: Outcome::New, count: finding.count.max(1) });
     };
     let (outcome, count) = if found.known {
-        improve(connection, finding, found.seq).await?;
+        improve(connection, finding, &found).await?;
         (Outcome::AlreadyKnown, from_sql(found.count))
     } else {
         (Outcome::Updated, count_in(connection, finding, &found).await?)
@@ -142,13 +146,16 @@ async fn find_match(
     let at = to_sql(execution.at.0);
     let window = i64::try_from(fold_window.as_nanos()).unwrap_or(i64::MAX);
     sqlx::query_as(
-        "SELECT * FROM (SELECT seq, id, count, first_seen, last_seen, metadata, state,
+        "SELECT * FROM (SELECT seq, id, count, first_seen, last_seen, metadata, state, content_sha256,
              id = $4 OR EXISTS (SELECT 1 FROM executions
                                 WHERE finding = seq AND pid = $5 AND start_ticks = $6) AS known
              FROM findings
-             WHERE (content_sha256 = $1 AND container_id = $2 AND category = $3) OR id = $4) AS candidate
+             WHERE (content_sha256 = $1 AND container_id = $2 AND category = $3) OR id = $4
+                OR ($9 IS NOT NULL AND container_id = $2 AND category = $3 AND last_seen >= $7
+                    AND (SELECT substr(text, 1, length($9)) FROM scripts WHERE sha256 = content_sha256) = $9)
+             ) AS candidate
          WHERE known OR (state = 'ACTIVE' AND last_seen >= $7 AND first_seen <= $8)
-         ORDER BY known DESC, last_seen DESC LIMIT 1",
+         ORDER BY id = $4 DESC, known DESC, last_seen DESC LIMIT 1",
     )
     .bind(&finding.content_sha256.0[..])
     .bind(finding.container_id())
@@ -158,19 +165,35 @@ async fn find_match(
     .bind(execution.start_ticks.cast_signed())
     .bind(at.saturating_sub(window))
     .bind(at.saturating_add(window))
+    .bind(beginning_of(finding))
     .fetch_optional(connection)
     .await
 }
 
+/// What of a text that comes bit by bit is there, its parts one after the other.
+fn beginning_of(finding: &Finding) -> Option<Vec<u8>> {
+    let script = &finding.script()?.capture.script;
+    let (head, tail) = script.content.parts();
+    script.is_streamed().then(|| [head, tail].concat())
+}
+
+async fn insert_text(
+    connection: &mut SqliteConnection,
+    finding: &Finding,
+    text: Option<Vec<u8>>,
+) -> Result<(), sqlx::Error> {
+    let Some(text) = text else { return Ok(()) };
+    sqlx::query("INSERT INTO scripts (sha256, text) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(&finding.content_sha256.0[..])
+        .bind(text)
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
 async fn insert(connection: &mut SqliteConnection, finding: &Finding) -> Result<(), sqlx::Error> {
     let parts = Parts::of(finding)?;
-    if let Some(text) = parts.text {
-        sqlx::query("INSERT INTO scripts (sha256, text) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(&finding.content_sha256.0[..])
-            .bind(text)
-            .execute(&mut *connection)
-            .await?;
-    }
+    insert_text(connection, finding, parts.text).await?;
     let container = finding.container();
     let pod = container.and_then(|container| container.pod.as_ref());
     let seq: i64 = sqlx::query_scalar(
@@ -222,7 +245,9 @@ async fn count_in(
 ) -> Result<u64, sqlx::Error> {
     let before = from_sql(found.count);
     let count = before.saturating_add(finding.count.max(1));
-    let is_latest = to_sql(finding.last_seen.0) >= found.last_seen;
+    // The body of a text's beginning does not fit the whole text.
+    let is_same = finding.content_sha256.0[..] == found.content_sha256[..];
+    let is_latest = is_same && to_sql(finding.last_seen.0) >= found.last_seen;
     let body = if is_latest { Some(Parts::of(finding)?.body) } else { None };
     sqlx::query(
         "UPDATE findings SET count = $1, first_seen = $2, last_seen = $3, body = COALESCE($4, body) WHERE seq = $5",
@@ -255,28 +280,49 @@ async fn trim_executions(connection: &mut SqliteConnection, seq: i64) -> Result<
 }
 
 /// A second report of the execution that the finding shows replaces the first where it knows more: a hash
-/// that took its time, texts that the script compiled meanwhile. A body that cannot be read any more is replaced as well.
-async fn improve(connection: &mut SqliteConnection, finding: &Finding, seq: i64) -> Result<(), sqlx::Error> {
+/// that took its time, a text that has grown, texts that the script compiled meanwhile. A body that cannot be read any
+/// more is replaced as well.
+async fn improve(
+    connection: &mut SqliteConnection,
+    finding: &Finding,
+    found: &Match,
+) -> Result<(), sqlx::Error> {
     let json: String = sqlx::query_scalar("SELECT body FROM findings WHERE seq = $1")
-        .bind(seq)
+        .bind(found.seq)
         .fetch_one(&mut *connection)
         .await?;
-    let is_better = from_json::<Body>(&json).map_or(true, |known| {
+    let text: Option<Vec<u8>> = sqlx::query_scalar("SELECT text FROM scripts WHERE sha256 = $1")
+        .bind(&found.content_sha256)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let is_same = finding.content_sha256.0[..] == found.content_sha256[..];
+    let is_better = from_json::<Body>(&json).map_or(is_same, |known| {
         let (old, new) = (known.finding.execution(), finding.execution());
         let layers = |finding: &Finding| finding.script().map_or(0, |judged| judged.layers.len());
         let has_more = layers(finding) > layers(&known.finding);
-        (old.pid, old.start_ticks) == (new.pid, new.start_ticks)
-            && (has_more || lacks(finding) < lacks(&known.finding))
+        let is_this = (old.pid, old.start_ticks) == (new.pid, new.start_ticks);
+        is_this
+            && if is_same {
+                has_more || lacks(finding) < lacks(&known.finding)
+            } else {
+                known.has_grown(text, finding)
+            }
     });
     if !is_better {
         return Ok(());
     }
-    sqlx::query("UPDATE findings SET body = $1 WHERE seq = $2")
-        .bind(Parts::of(finding)?.body)
-        .bind(seq)
-        .execute(connection)
-        .await
-        .map(|_| ())
+    let parts = Parts::of(finding)?;
+    insert_text(connection, finding, parts.text).await?;
+    sqlx::query("UPDATE findings SET body = $1, content_sha256 = $2 WHERE seq = $3")
+        .bind(parts.body)
+        .bind(&finding.content_sha256.0[..])
+        .bind(found.seq)
+        .execute(&mut *connection)
+        .await?;
+    if !is_same {
+        remove_script(connection, &found.content_sha256).await?;
+    }
+    Ok(())
 }
 
 /// Writes what is known of a container into its findings, or into one of them.

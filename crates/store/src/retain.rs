@@ -90,7 +90,11 @@ async fn remove_findings(
     Ok((u64::try_from(texts.len()).unwrap_or(u64::MAX), scripts))
 }
 
-async fn remove_script(connection: &mut SqliteConnection, sha256: &[u8]) -> Result<u64, sqlx::Error> {
+/// Removes a text, unless a finding shows it.
+pub(crate) async fn remove_script(
+    connection: &mut SqliteConnection,
+    sha256: &[u8],
+) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(
         "DELETE FROM scripts WHERE sha256 = $1
            AND NOT EXISTS (SELECT 1 FROM findings WHERE content_sha256 = $1)",

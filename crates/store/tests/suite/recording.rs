@@ -2,7 +2,7 @@
 
 use crate::samples::{HOUR, Sandbox, capture, container, execution, finding, with_hash};
 use evidence::text::Untrusted;
-use evidence::{Content, CoverageNote, Finding, Metadata, Reason, State};
+use evidence::{Content, CoverageNote, Finding, Metadata, Reason, Script, ScriptKind, State};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -324,4 +324,43 @@ async fn the_store_can_be_used_from_any_task() {
     }
     counts.sort_unstable();
     assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+/// A finding of a text that comes over a pipe.
+fn streamed(container: &str, text: &str, pid: u32, seconds: u64) -> Finding {
+    let mut capture = capture(container, text, pid, seconds);
+    capture.script = Script::new(ScriptKind::Stdin, Content::Whole(text.into()));
+    finding(capture)
+}
+
+#[tokio::test]
+async fn a_text_that_grows_stays_one_finding_and_shows_all_of_it() {
+    let sandbox = Sandbox::new().await;
+    let first = sandbox.stored(&streamed("a", "one\n", 1, 0)).await;
+    let grown = streamed("a", "one\ntwo\n", 1, 0);
+    assert_eq!(sandbox.stored(&grown).await, grown);
+    assert_eq!(grown.id, first.id);
+    assert_eq!(sandbox.stored(&first).await, grown, "less does not replace more");
+    let mut longer = capture("a", "", 1, 0);
+    let content = Content::HeadAndTail { head: "one\n".into(), tail: "ten\n".into(), omitted: 100 };
+    longer.script = Script::new(ScriptKind::Stdin, content);
+    let longer = finding(longer);
+    assert_eq!(sandbox.stored(&longer).await, longer);
+    let all = sandbox.store.find(&store::Query::default()).await.unwrap();
+    assert_eq!((all.items.len(), all.items[0].count), (1, 1));
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_known_text_is_a_further_execution_of_it() {
+    let sandbox = Sandbox::new().await;
+    let whole = sandbox.stored(&streamed("a", "one\ntwo\n", 1, 0)).await;
+    let again = sandbox.stored(&streamed("a", "one\n", 2, 5)).await;
+    assert_eq!((again.id.clone(), again.count), (whole.id.clone(), 2));
+    assert_eq!(again.capture, whole.capture, "its text is shown whole");
+    let complete = sandbox.stored(&streamed("a", "one\ntwo\n", 2, 5)).await;
+    assert_eq!((complete.id, complete.count), (whole.id.clone(), 2));
+    let other = sandbox.stored(&streamed("a", "one\nthree\n", 3, 6)).await;
+    assert_ne!(other.id, whole.id);
+    let elsewhere = sandbox.stored(&streamed("b", "one\n", 4, 6)).await;
+    assert_ne!(elsewhere.id, whole.id);
 }

@@ -1,0 +1,296 @@
+//! Loads the programs of `bpf/input.bpf.c`, attaches them to one process at a time, and reads their ring.
+//!
+//! Owns: the loaded object, and the two ways to attach: several places at once (Linux 6.6 and later), or one by one.
+//! Refuses: meaning. Records leave as numbers and bytes.
+
+use super::library::Library;
+use super::sites::Call;
+use crate::skeleton::input::{InputSkel, InputSkelBuilder, types};
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{
+    Link, MapCore, MapFlags, MapHandle, OpenObject, ProgramAttachType, RingBuffer, RingBufferBuilder,
+};
+use std::ffi::CString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+pub(super) use types::input_watch as Watch;
+
+/// The head of a record, as `bpf/input.h` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InputEvent {
+    /// The watch.
+    pub(super) id: u64,
+    /// Of the first byte.
+    pub(super) position: u64,
+    /// One of [`kind`].
+    pub(super) kind: u32,
+}
+
+/// Values of `kind`, as `bpf/input.h` has them; any other one is the end of the process.
+pub(super) mod kind {
+    pub(in crate::input) const BYTES: u32 = 1;
+    pub(in crate::input) const EOF: u32 = 2;
+}
+
+/// Where the kernel says under which number it knows uprobes.
+const UPROBE_TYPE: &str = "/sys/bus/event_source/devices/uprobe/type";
+
+/// `PERF_FLAG_FD_CLOEXEC`.
+const CLOSE_ON_EXEC: libc::c_ulong = 8;
+
+/// The ring, and what keeps the object loaded.
+pub(super) struct Probe {
+    ring: RingBuffer<'static>,
+    _links: [Link; 2],
+    _skeleton: InputSkel<'static>,
+}
+
+/// Attaches the programs; for any thread.
+pub(super) struct Attacher {
+    /// In the order of [`Call`].
+    programs: [OwnedFd; 3],
+    /// Sees the reads of young processes; none on architectures for which it is not written.
+    young: Option<OwnedFd>,
+    watches: MapHandle,
+    way: Way,
+}
+
+/// How a program is attached to a place in one process.
+enum Way {
+    /// All places in one call.
+    Multi,
+    /// Each through a performance event of this type.
+    Events(u32),
+}
+
+/// What keeps the probes of one process attached. Dropping it takes some milliseconds.
+pub(super) struct Attached(#[allow(dead_code, reason = "dropping it detaches")] Vec<OwnedFd>);
+
+impl Probe {
+    /// Loads; `on_record` then gets each record while [`Probe::consume`] runs.
+    pub(super) fn load(on_record: impl FnMut(&[u8]) + 'static) -> Result<(Self, Attacher), String> {
+        let (skeleton, way) = match load(true) {
+            Ok(skeleton) => (skeleton, Way::Multi),
+            Err(_) => (load(false).map_err(|error| error.to_string())?, Way::Events(uprobe_type()?)),
+        };
+        Self::start(skeleton, way, on_record).map_err(|error| error.to_string())
+    }
+
+    fn start(
+        skeleton: InputSkel<'static>,
+        way: Way,
+        mut on_record: impl FnMut(&[u8]) + 'static,
+    ) -> Result<(Self, Attacher), libbpf_rs::Error> {
+        let inputs = MapHandle::try_from(&skeleton.maps.inputs)?;
+        let watches = MapHandle::try_from(&skeleton.maps.watches)?;
+        let mut ring = RingBufferBuilder::new();
+        ring.add(&inputs, move |record: &[u8]| {
+            on_record(record);
+            0
+        })?;
+        let ring = ring.build()?;
+        let programs = &skeleton.progs;
+        let programs = [
+            programs.after_read.as_fd().try_clone_to_owned()?,
+            programs.after_any.as_fd().try_clone_to_owned()?,
+            programs.after_readv.as_fd().try_clone_to_owned()?,
+        ];
+        #[cfg(target_arch = "x86_64")]
+        let young = Some(skeleton.progs.young_read.as_fd().try_clone_to_owned()?);
+        #[cfg(not(target_arch = "x86_64"))]
+        let young = None;
+        let links = [skeleton.progs.input_exec.attach()?, skeleton.progs.input_exit.attach()?];
+        let probe = Self { ring, _links: links, _skeleton: skeleton };
+        Ok((probe, Attacher { programs, young, watches, way }))
+    }
+
+    /// Becomes readable when there are records.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        // SAFETY: the ring owns its epoll descriptor and outlives this borrow.
+        unsafe { BorrowedFd::borrow_raw(self.ring.epoll_fd()) }
+    }
+
+    /// Hands out what is there.
+    pub(super) fn consume(&self) {
+        // The callback never fails, so consuming cannot.
+        let _ = self.ring.consume();
+    }
+}
+
+fn load(is_multi: bool) -> Result<InputSkel<'static>, libbpf_rs::Error> {
+    // One object for the life of the process, as for the probe on exec.
+    let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+    let mut open = InputSkelBuilder::default().open(storage)?;
+    if is_multi {
+        let programs = &mut open.progs;
+        for program in [&mut programs.after_read, &mut programs.after_any, &mut programs.after_readv] {
+            program.set_attach_type(ProgramAttachType::TraceUprobeMulti);
+        }
+    }
+    open.load()
+}
+
+fn uprobe_type() -> Result<u32, String> {
+    let text = std::fs::read_to_string(UPROBE_TYPE).map_err(|error| format!("{UPROBE_TYPE}: {error}"))?;
+    text.trim().parse().map_err(|_| format!("{UPROBE_TYPE} holds no number"))
+}
+
+impl Attacher {
+    /// Whether the kernel lets nobody attach without `CAP_PERFMON`.
+    pub(super) fn needs_perfmon(&self) -> bool {
+        matches!(self.way, Way::Events(_))
+    }
+
+    /// Has the reads of a process sent. It replaces a former watch of the same process.
+    pub(super) fn watch(&self, pid: u32, watch: &Watch) -> Result<(), libbpf_rs::Error> {
+        let mut value = [0; size_of::<Watch>()];
+        value[..8].copy_from_slice(&watch.id.to_ne_bytes());
+        value[8..16].copy_from_slice(&watch.inode.to_ne_bytes());
+        value[16..24].copy_from_slice(&watch.position.to_ne_bytes());
+        value[24..28].copy_from_slice(&watch.device.to_ne_bytes());
+        self.watches.update(&pid.to_ne_bytes(), &value, MapFlags::ANY)
+    }
+
+    /// Ends the watch of a process, unless it is another one by now.
+    pub(super) fn forget(&self, pid: u32, id: u64) {
+        let key = pid.to_ne_bytes();
+        if let Ok(Some(value)) = self.watches.lookup(&key, MapFlags::ANY)
+            && value.get(..8) == Some(&id.to_ne_bytes()[..])
+        {
+            // The process may have ended in between, which removes it too.
+            let _ = self.watches.delete(&key);
+        }
+    }
+
+    /// Sees the reads of all watched processes from now on, until the descriptor is closed. Every system call of the host
+    /// is slower meanwhile.
+    pub(super) fn see_all(&self) -> io::Result<OwnedFd> {
+        let program = self.young.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        // SAFETY: the program names its own tracepoint, so no name is given; the descriptor is open.
+        owned(unsafe { libbpf_sys::bpf_raw_tracepoint_open(std::ptr::null(), program.as_raw_fd()) })
+    }
+
+    /// Puts probes at the places in a library, for one process. Takes some 10 ms.
+    pub(super) fn attach(&self, pid: u32, library: &Library) -> io::Result<Attached> {
+        let mut links = Vec::new();
+        for (program, call) in self.programs.iter().zip([Call::Read, Call::Any, Call::Readv]) {
+            let of_call = library.sites.iter().filter(|site| site.call == call);
+            let offsets: Vec<u64> = of_call.map(|site| site.offset).collect();
+            match self.way {
+                _ if offsets.is_empty() => {}
+                Way::Multi => links.push(attach_all(program, pid, &library.file, &offsets)?),
+                Way::Events(kind) => {
+                    for offset in offsets {
+                        links.extend(attach_one(program, pid, &library.file, offset, kind)?);
+                    }
+                }
+            }
+        }
+        Ok(Attached(links))
+    }
+}
+
+/// The name under which this process reaches an open file, for calls that want a path.
+fn path_of(file: &impl AsFd) -> CString {
+    CString::new(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).unwrap_or_default()
+}
+
+fn attach_all(program: &OwnedFd, pid: u32, file: &impl AsFd, offsets: &[u64]) -> io::Result<OwnedFd> {
+    let path = path_of(file);
+    let mut options = libbpf_sys::bpf_link_create_opts {
+        sz: size_of::<libbpf_sys::bpf_link_create_opts>() as _,
+        ..Default::default()
+    };
+    options.__bindgen_anon_1.uprobe_multi = libbpf_sys::bpf_link_create_opts__bindgen_ty_1__bindgen_ty_3 {
+        cnt: u32::try_from(offsets.len()).unwrap_or(0),
+        path: path.as_ptr(),
+        offsets: offsets.as_ptr(),
+        pid,
+        ..Default::default()
+    };
+    let kind = libbpf_sys::BPF_TRACE_UPROBE_MULTI;
+    // SAFETY: the path ends with a NUL, `cnt` is the number of offsets, and both outlive the call.
+    owned(unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), 0, kind, &raw const options) })
+}
+
+/// An event and the program's link to it.
+fn attach_one(
+    program: &OwnedFd,
+    pid: u32,
+    file: &impl AsFd,
+    offset: u64,
+    kind: u32,
+) -> io::Result<[OwnedFd; 2]> {
+    let path = path_of(file);
+    let mut event = libbpf_sys::perf_event_attr {
+        type_: kind,
+        size: u32::try_from(size_of::<libbpf_sys::perf_event_attr>()).unwrap_or(0),
+        ..Default::default()
+    };
+    event.__bindgen_anon_3.uprobe_path = path.as_ptr() as u64;
+    event.__bindgen_anon_4.probe_offset = offset;
+    let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the structure is complete and says its size; the path in it ends with a NUL and outlives the call.
+    let opened =
+        unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const event, pid, -1, -1, CLOSE_ON_EXEC) };
+    if opened < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let event = owned(i32::try_from(opened).map_err(|_| io::ErrorKind::InvalidData)?)?;
+    let kind = libbpf_sys::BPF_PERF_EVENT;
+    // SAFETY: no options are given, and both descriptors are open.
+    let link = owned(unsafe {
+        libbpf_sys::bpf_link_create(program.as_raw_fd(), event.as_raw_fd(), kind, std::ptr::null())
+    })?;
+    Ok([event, link])
+}
+
+/// A descriptor that libbpf has just opened, or the error whose number it gave back.
+fn owned(descriptor: i32) -> io::Result<OwnedFd> {
+    if descriptor < 0 {
+        return Err(io::Error::from_raw_os_error(-descriptor));
+    }
+    // SAFETY: the descriptor was opened by this call and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Takes a record apart; None for one that cannot be what the programs write.
+pub(super) fn decode(record: &[u8]) -> Option<(InputEvent, &[u8])> {
+    const HEAD: usize = 24;
+    let number = |at: usize| Some(u64::from_ne_bytes(record.get(at..at + 8)?.try_into().ok()?));
+    let word = |at: usize| Some(u32::from_ne_bytes(record.get(at..at + 4)?.try_into().ok()?));
+    let event = InputEvent { id: number(0)?, position: number(8)?, kind: word(16)? };
+    let bytes = record.get(HEAD..)?.get(..word(20)? as usize)?;
+    Some((event, bytes))
+}
+
+/// Waits until the ring has records, one of `others` is readable, or the time is over.
+pub(super) fn wait(probe: &Probe, others: [BorrowedFd<'_>; 2], limit: Duration) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let descriptors = [probe.descriptor(), others[0], others[1]];
+    let mut ready = descriptors.each_ref().map(|descriptor| PollFd::new(descriptor, PollFlags::IN));
+    let limit = Timespec::try_from(limit).ok();
+    // An interrupted wait is a short wait.
+    let _ = poll(&mut ready, limit.as_ref());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_taken_apart_or_refused_wherever_it_was_cut() {
+        let mut record = [7u64.to_ne_bytes(), 40u64.to_ne_bytes()].concat();
+        record.extend(kind::BYTES.to_ne_bytes());
+        record.extend(3u32.to_ne_bytes());
+        record.extend(b"sh\n\0\0");
+        let event = InputEvent { id: 7, position: 40, kind: kind::BYTES };
+        assert_eq!(decode(&record), Some((event, &b"sh\n"[..])));
+        for length in 0..27 {
+            assert_eq!(decode(&record[..length]), None, "cut to {length}");
+        }
+    }
+}

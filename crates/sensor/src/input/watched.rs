@@ -1,0 +1,316 @@
+//! The processes that are watched, and the thread that turns what they read into captures.
+//!
+//! Owns: texts and their bound in bytes, the moments at which they are handed on, the ends of watches.
+//! Refuses: waiting. A capture that finds no room is offered again; the ring is emptied meanwhile.
+
+use super::probe::{Attached, InputEvent, Probe, kind, wait};
+use super::text::{Growing, Pace};
+use super::{Inputs, Key, is_typed, lock};
+use crate::capture::boot_time;
+use crate::sensor::{Seen, Stop};
+use evidence::{Capture, Content, CoverageNote};
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
+
+/// Bytes of text that all processes together may hold; beyond that, those that grow keep less.
+const BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a text keeps of head and tail then.
+const SHRUNK: usize = 64 * 1024;
+/// How long records may gather before they are read: each wake-up costs some 25 µs, and Bash reads byte by byte.
+const GATHER: Duration = Duration::from_millis(3);
+/// How soon a capture that found no room is offered again.
+const AGAIN_NS: u64 = 20_000_000;
+/// How long a text waits for its capture after its process has ended.
+const UNCLAIMED_NS: u64 = 30_000_000_000;
+/// Execs of which one half may be waiting.
+const HALVES_MAX: usize = 4096;
+/// The longest that a watch is left unlooked at.
+const LONGEST_NS: u64 = 3_600_000_000_000;
+
+/// A number for a watch, which is used once.
+pub(super) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Watched {
+    by_id: HashMap<u64, Process>,
+    /// Execs of which one half is known: the watch or the capture.
+    halves: HashMap<Key, Half>,
+    bytes: usize,
+    /// The sensor is ending: nothing more is accepted.
+    is_closed: bool,
+}
+
+/// What is known of an exec on whose input there may be a script.
+enum Half {
+    /// Neither is there.
+    Expected,
+    /// The capture, or that nobody is interested in it; probes are still to be put in place.
+    Capture(Option<Box<Capture>>),
+    /// The watch has begun, or cannot (`None`); whose text it is, is still to be found out.
+    Watch(Option<u64>),
+}
+
+/// What came of putting both halves together.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// The capture whose text will not come.
+    pub(super) refused: Option<Capture>,
+    /// The watch that nobody is interested in.
+    pub(super) over: Option<(u64, Process)>,
+}
+
+/// One process that is watched.
+pub(super) struct Process {
+    pub(super) pid: u32,
+    /// Whose text it is; none until that is found out.
+    capture: Option<Capture>,
+    text: Growing,
+    pace: Pace,
+    /// When the last byte came, in nanoseconds since the host's start.
+    last_at: u64,
+    has_ended: bool,
+    /// Whether it was seen to read the end of its input.
+    is_drained: bool,
+    /// Whether it may have read before it was watched.
+    is_late: bool,
+    /// Whether it reads on and nobody sees it.
+    is_cut: bool,
+    pub(super) attached: Option<Attached>,
+}
+
+impl Process {
+    pub(super) fn new(pid: u32, text: Growing, now: u64) -> Self {
+        Self {
+            pid,
+            capture: None,
+            text,
+            pace: Pace::default(),
+            last_at: now,
+            has_ended: false,
+            is_drained: false,
+            is_late: false,
+            is_cut: false,
+            attached: None,
+        }
+    }
+
+    /// One of which nothing will be known.
+    fn nothing(pid: u32) -> Self {
+        let mut process = Self::new(pid, Growing::new(0), 0);
+        (process.has_ended, process.is_late) = (true, true);
+        process
+    }
+
+    fn take(&mut self, event: &InputEvent, bytes: &[u8], now: u64) {
+        match event.kind {
+            kind::BYTES => {
+                self.text.push(event.position, bytes);
+                self.last_at = now;
+            }
+            // A terminal goes on after its user has typed the end.
+            kind::EOF if self.capture.as_ref().is_some_and(is_typed) => {}
+            kind::EOF => (self.is_drained, self.has_ended) = (true, true),
+            _ => self.has_ended = true,
+        }
+    }
+
+    /// In how many nanoseconds at the latest there is something to hand on; None for not before more comes.
+    fn due(&self, now: u64) -> Option<u64> {
+        if self.capture.is_none() {
+            let waits = now.saturating_sub(self.last_at);
+            return self.has_ended.then(|| UNCLAIMED_NS.saturating_sub(waits));
+        }
+        if self.has_ended {
+            return Some(0);
+        }
+        self.pace.due(&self.text, now.saturating_sub(self.last_at))
+    }
+
+    /// The capture with the text as it is now.
+    fn seen(&self) -> Option<Seen> {
+        let mut capture = self.capture.clone()?;
+        let content = self.text.content();
+        let is_nothing = self.text.len() == 0 && (self.is_late || !self.is_drained);
+        if !is_nothing {
+            let notes = &mut capture.coverage;
+            notes.retain(|note| !matches!(note, CoverageNote::ContentNotCaptured(_)));
+            notes.extend(matches!(content, Content::HeadAndTail { .. }).then_some(CoverageNote::HeadAndTail));
+            notes.extend(self.is_late.then_some(CoverageNote::InputLate));
+            let is_lost = self.text.has_holes() || self.is_cut;
+            notes.extend(is_lost.then_some(CoverageNote::InputLost));
+            capture.script.content = content;
+        }
+        let capture = Box::new(capture);
+        Some(if self.pace.has_begun() { Seen::Completed(capture) } else { Seen::Captured(capture) })
+    }
+}
+
+impl Watched {
+    /// Takes one record.
+    pub(super) fn take(&mut self, event: &InputEvent, bytes: &[u8], now: u64) {
+        let Some(process) = self.by_id.get_mut(&event.id) else { return };
+        let before = process.text.weight();
+        process.take(event, bytes, now);
+        if self.bytes > BYTES_MAX {
+            process.text.shrink(SHRUNK);
+        }
+        self.bytes = (self.bytes + process.text.weight()).saturating_sub(before);
+    }
+
+    /// An exec whose input may be watched. It must be told to [`Watched::begun`] next.
+    pub(super) fn expect(&mut self, key: Key) {
+        if self.halves.len() >= HALVES_MAX {
+            // Their other halves were lost on the way.
+            self.halves.clear();
+        }
+        self.halves.insert(key, Half::Expected);
+    }
+
+    /// A process whose reads are about to be seen.
+    pub(super) fn enter(&mut self, id: u64, process: Process) {
+        // Another watch of the same process id has ended.
+        for other in self.by_id.values_mut().filter(|other| other.pid == process.pid) {
+            other.has_ended = true;
+        }
+        self.by_id.insert(id, process);
+    }
+
+    /// What lay in the input of a process when its reads were seen already.
+    pub(super) fn found(&mut self, id: u64, early: Vec<u8>, is_late: bool, has_ended: bool) {
+        let Some(process) = self.by_id.get_mut(&id) else { return };
+        let before = process.text.weight();
+        process.text.precede(early);
+        process.is_late = is_late;
+        process.has_ended |= has_ended;
+        self.bytes = (self.bytes + process.text.weight()).saturating_sub(before);
+    }
+
+    /// The watch on an exec has begun, or cannot. Returns it where nobody is interested any more.
+    pub(super) fn begun(&mut self, key: Key, watch: Option<u64>) -> Option<(u64, Process)> {
+        let half = self.halves.remove(&key);
+        match half {
+            Some(Half::Capture(None)) => return watch.and_then(|id| Some((id, self.remove(id)?))),
+            Some(Half::Capture(Some(capture))) => {
+                // Where there is no watch, the capture is handed on as it is.
+                let id = watch.unwrap_or_else(next_id);
+                let process = self.by_id.entry(id).or_insert_with(|| Process::nothing(key.0));
+                process.capture = Some(*capture);
+            }
+            // The capture is not there yet, or its exec was lost.
+            Some(Half::Expected | Half::Watch(_)) | None => {
+                self.halves.insert(key, Half::Watch(watch));
+            }
+        }
+        None
+    }
+
+    /// The capture of an exec is there, or it is of no interest.
+    pub(super) fn settle(&mut self, key: Key, capture: Option<Capture>) -> Settled {
+        if self.is_closed {
+            return Settled { refused: capture, over: None };
+        }
+        match self.halves.remove(&key) {
+            Some(Half::Expected) => {
+                self.halves.insert(key, Half::Capture(capture.map(Box::new)));
+                Settled::default()
+            }
+            Some(Half::Watch(Some(id))) => match (self.by_id.get_mut(&id), capture) {
+                (Some(process), Some(capture)) => {
+                    process.capture = Some(capture);
+                    Settled::default()
+                }
+                (_, refused) => Settled { refused, over: self.remove(id).map(|process| (id, process)) },
+            },
+            _ => Settled { refused: capture, over: None },
+        }
+    }
+
+    /// Whether there is still something to watch.
+    pub(super) fn is_alive(&self, id: u64) -> bool {
+        self.by_id.get(&id).is_some_and(|process| !process.has_ended)
+    }
+
+    /// Gives a process its probes, or says that there are none and nothing more will be seen. Hands them back where the
+    /// process is gone.
+    pub(super) fn adopt(&mut self, id: u64, attached: Option<Attached>) -> Option<Attached> {
+        let Some(process) = self.by_id.get_mut(&id) else { return attached };
+        if attached.is_none() && !process.has_ended {
+            (process.has_ended, process.is_cut) = (true, true);
+        }
+        process.attached = attached;
+        None
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Process> {
+        let process = self.by_id.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(process.text.weight());
+        Some(process)
+    }
+
+    /// Hands on what is due. Returns those whose watch has ended, and in how many nanoseconds to come again.
+    fn hand_on(&mut self, now: u64, mut send: impl FnMut(Seen) -> bool) -> (Vec<(u64, Process)>, u64) {
+        let mut next = LONGEST_NS;
+        let mut over = Vec::new();
+        for (id, process) in &mut self.by_id {
+            match process.due(now) {
+                None => continue,
+                Some(wait @ 1..) => {
+                    next = next.min(wait);
+                    continue;
+                }
+                Some(0) => {}
+            }
+            let is_told = !process.pace.is_behind(&process.text) || process.seen().is_none_or(&mut send);
+            if !is_told {
+                next = next.min(AGAIN_NS);
+                continue;
+            }
+            process.pace.judged(&process.text);
+            over.extend(process.has_ended.then_some(*id));
+            next = next.min(process.due(now).unwrap_or(LONGEST_NS));
+        }
+        let over = over.into_iter().filter_map(|id| Some((id, self.remove(id)?))).collect();
+        (over, next)
+    }
+
+    /// Ends all watches: what is known of them is handed on as it is.
+    fn close(&mut self) -> Vec<(u64, Process)> {
+        self.is_closed = true;
+        self.bytes = 0;
+        self.by_id.drain().collect()
+    }
+}
+
+/// The thread: reads the ring, hands captures on, and ends watches, until the sensor ends.
+pub(super) fn serve(inputs: &Inputs, probe: &Probe, stopped: &OwnedFd, stop: &Stop, seen: &SyncSender<Seen>) {
+    let mut next = LONGEST_NS;
+    while !stop.is_told() {
+        wait(probe, [stopped.as_fd(), inputs.wake.as_fd()], Duration::from_nanos(next));
+        // What comes within the next moment is read with this.
+        std::thread::sleep(GATHER);
+        let _ = rustix::io::read(&inputs.wake, &mut [0; 8]);
+        probe.consume();
+        let offer = |one| !matches!(seen.try_send(one), Err(TrySendError::Full(_)));
+        let (over, soonest) = lock(&inputs.watched).hand_on(boot_time(), offer);
+        for (id, process) in over {
+            inputs.end(id, process);
+        }
+        next = soonest;
+    }
+    probe.consume();
+    let left = lock(&inputs.watched).close();
+    for (id, process) in left {
+        // Now there is time to wait for room; and nobody listens where the sensor was dropped.
+        if process.pace.is_behind(&process.text) {
+            process.seen().map(|one| seen.send(one));
+        }
+        inputs.end(id, process);
+    }
+}
