@@ -8,7 +8,7 @@
 //! The poll thread never waits for anybody, so that the kernel's ring does not fill because a file is slow to
 //! read. What the queue behind it cannot take is counted and becomes a [`Gap`]. Containers take turns in it.
 
-use crate::assemble::Assembler;
+use crate::assemble::{Assembler, Exec};
 use crate::capture::{self, CaptureSettings, Taken, complete};
 use crate::error::SensorError;
 use crate::executable::Catalogue;

@@ -21,8 +21,7 @@ pub(super) const TYPES: [ProgramType; 10] = [
     optional("iter", "not needed: urva reads from /proc what was running before it started"),
 ];
 
-const DECODED: &str =
-    "a script is judged by its own text; what it decodes only while it runs is not looked at";
+const DECODED: &str = "a script is judged by its own text; what it decodes only while it runs, and what comes over a pipe later than its start, is not looked at";
 
 const fn optional(name: &'static str, instead: &'static str) -> ProgramType {
     ProgramType { name, instead: Some(instead) }
