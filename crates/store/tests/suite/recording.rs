@@ -356,7 +356,7 @@ async fn the_beginning_of_a_known_text_is_a_further_execution_of_it() {
     let whole = sandbox.stored(&streamed("a", "one\ntwo\n", 1, 0)).await;
     let again = sandbox.stored(&streamed("a", "one\n", 2, 5)).await;
     assert_eq!((again.id.clone(), again.count), (whole.id.clone(), 2));
-    assert_eq!(again.capture, whole.capture, "its text is shown whole");
+    assert_eq!(again.subject, whole.subject, "its text is shown whole");
     let complete = sandbox.stored(&streamed("a", "one\ntwo\n", 2, 5)).await;
     assert_eq!((complete.id, complete.count), (whole.id.clone(), 2));
     let other = sandbox.stored(&streamed("a", "one\nthree\n", 3, 6)).await;
