@@ -72,8 +72,8 @@ fn a_text_that_is_decoded_at_run_time_makes_the_finding() {
     assert_eq!((found.path(), found.contents()), (Some("/opt/loader.py"), OUTER));
     assert_eq!(found.property("Script_Kind"), "FILE");
     let layers = layers(&found);
-    let decisive =
-        layers.iter().find(|layer| layer["number"].to_string() == found.property("Decided_By_Layer"));
+    let number: u64 = found.property("Decided_By_Layer").parse().unwrap();
+    let decisive = layers.iter().find(|layer| layer["number"] == number);
     let decisive = decisive.unwrap();
     assert!([&inner, &middle].iter().any(|text| decisive["contents"] == text.as_str()), "{layers:#?}");
     let innermost = layers.iter().find(|layer| layer["contents"] == inner.as_str()).unwrap();
@@ -112,7 +112,7 @@ fn a_module_that_is_imported_and_a_text_that_bash_evaluates_make_findings() {
 #[test]
 fn harmless_texts_and_the_imports_of_everyday_work_make_no_finding() {
     let Some(lab) = Lab::new() else { return };
-    lab.container.write_file("/opt/settings.py", &sample("benign.settings.py").unwrap()).unwrap();
+    lab.container.write_file("/opt/settings.py", sample("benign.settings.py").unwrap()).unwrap();
     lab.hide(&sample("benign.report.py").unwrap());
     lab.container.write_file("/opt/loader.py", OUTER).unwrap();
     lab.run(&["python3", "/opt/loader.py"]);
@@ -127,7 +127,7 @@ fn harmless_texts_and_the_imports_of_everyday_work_make_no_finding() {
         "import sys; sys.path.insert(0, '/opt'); import settings, json, email.mime.text, http.client",
     ]);
     // What comes last is judged last.
-    lab.container.write_file("/opt/last.py", &sample("malicious.reverse-shell.py").unwrap()).unwrap();
+    lab.container.write_file("/opt/last.py", sample("malicious.reverse-shell.py").unwrap()).unwrap();
     lab.run(&["python3", "/opt/last.py"]);
     let is_last = |found: &Found| found.path() == Some("/opt/last.py");
     lab.urva.wait_for_finding(lab.container.id(), LIMIT, is_last).unwrap();

@@ -24,6 +24,9 @@ pub struct Capture {
     /// Set where the text is not what the process was started with but one that it compiled while it ran.
     #[serde(default)]
     pub compiled: Option<Compiled>,
+    /// Whether the process is stopped until the text is judged.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// How a text came to be compiled by an interpreter that was running already.
@@ -229,6 +232,11 @@ impl Content {
             Self::HeadAndTail { head, tail, .. } => (head, tail),
             Self::NotCaptured(_) => (b"", b""),
         }
+    }
+
+    /// Whether there is any text.
+    pub fn is_captured(&self) -> bool {
+        !matches!(self, Self::NotCaptured(_))
     }
 
     /// SHA-256 over the captured parts; the key under which a verdict is remembered. None where there is no text.

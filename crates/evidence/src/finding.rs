@@ -56,6 +56,33 @@ pub struct Judged {
     /// Number of the layer that `verdict` is about; absent where it is about the script itself.
     #[serde(default)]
     pub decided_by: Option<u32>,
+    /// What was done with the process, where it was stopped before the first statement of the text that was judged.
+    #[serde(default)]
+    pub held: Option<HoldAction>,
+}
+
+/// What becomes of a process that was stopped before a malicious text could run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HoldAction {
+    /// It is killed.
+    Kill,
+    /// It stays stopped, for the analyst.
+    Stop,
+    /// It goes on.
+    Report,
+}
+
+impl fmt::Display for HoldAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "stopped before its first statement, and killed",
+            Self::Stop => {
+                "stopped before its first statement, and left so: SIGCONT lets it go on, SIGKILL ends it"
+            }
+            Self::Report => "stopped before its first statement, and let go as configured",
+        })
+    }
 }
 
 /// A text that a script compiled while it ran: decoded, received or imported.
@@ -176,6 +203,7 @@ impl Finding {
                 verdict,
                 layers: Vec::new(),
                 decided_by: None,
+                held: None,
             })),
             content_sha256,
         })
@@ -251,6 +279,14 @@ impl Finding {
     /// The container's id, or the empty string for the host: part of what makes two executions the same.
     pub fn container_id(&self) -> &str {
         self.container().map_or("", |container| &container.id)
+    }
+
+    /// The same, of a process that was stopped before the text could run.
+    pub fn with_hold(mut self, held: Option<HoldAction>) -> Self {
+        if let Subject::Script(judged) = &mut self.subject {
+            judged.held = held;
+        }
+        self
     }
 
     /// The execution that the finding describes. A gap has no process; its beginning tells it from others.

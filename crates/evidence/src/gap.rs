@@ -56,6 +56,8 @@ pub enum GapKind {
     Killed,
     /// urva was stopped in order, and did not run until its next start.
     NotRunning,
+    /// A process that was stopped until its text was judged was let go without a verdict.
+    HeldTooLong,
 }
 
 impl GapKind {
@@ -76,6 +78,7 @@ impl GapKind {
             Self::Starved => "STARVED",
             Self::SupervisorEnded => "SUPERVISOR_ENDED",
             Self::Killed => "KILLED",
+            Self::HeldTooLong => "HELD_TOO_LONG",
             Self::NotRunning => "NOT_RUNNING",
         }
     }
@@ -98,6 +101,7 @@ impl GapKind {
             | Self::UndecodableEvent
             | Self::ExecutableGone
             | Self::CaptureGivenUp
+            | Self::HeldTooLong
             | Self::NotRunning => false,
         }
     }

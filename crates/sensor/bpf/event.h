@@ -36,6 +36,8 @@ enum exec_flags {
     EXEC_UNKNOWN_EXECUTABLE = 1 << 0,
     /* A path is longer than what is followed. */
     EXEC_PATH_CUT = 1 << 1,
+    /* The process is stopped until user space lets it go. */
+    EXEC_HELD = 1 << 2,
 };
 
 /*
@@ -102,6 +104,8 @@ enum text_flags {
     TEXT_UNREADABLE = 1 << 2,
     /* The name could not be read. */
     TEXT_NAMELESS = 1 << 3,
+    /* The process is stopped until user space lets it go. */
+    TEXT_HELD = 1 << 4,
 };
 
 /* A part of a text that is about to be compiled; the bytes follow. The records of one text come in order. */
@@ -123,6 +127,14 @@ struct text_event {
     __u32 unused;
     __u8 comm[16];
     __u8 name[256]; /* what the second argument points to */
+};
+
+/* A process that is stopped until its texts are judged. */
+struct held_process {
+    __u64 start_time; /* CLOCK_BOOTTIME in ns, when the process was forked */
+    __u64 held_at;    /* CLOCK_BOOTTIME in ns, the latest time */
+    __u32 texts;      /* that wait for a verdict */
+    __u32 unused;
 };
 
 enum text_counter {

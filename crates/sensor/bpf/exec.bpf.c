@@ -7,7 +7,8 @@
  * its first instruction; or it is counted as lost, for its container where that has used up its budget.
  * Blind spot: an interpreter that is not executed but embedded (a library in a program that user space
  * classed as no interpreter), and processes that were running before the probe was attached.
- * Not done here on purpose: nothing is read from files, nobody is stopped, no exec of the host costs more
+ * Where holding is enabled, a process that may run a script is stopped until user space lets it go.
+ * Not done here on purpose: nothing is read from files, no exec of the host costs more
  * than six loads.
  */
 #include "kernel.h"
@@ -17,6 +18,7 @@
 #include <bpf/bpf_tracing.h>
 #include "budget.h"
 #include "path.h"
+#include "hold.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -196,12 +198,16 @@ static __noinline int send_exec(struct scratch *scratch, struct task_struct *tas
 
     event->strings_length = append_strings(scratch, start, event->strings_size);
 
+    if (hold_current(task, event->pid, event->start_time))
+        event->flags |= EXEC_HELD;
     bool is_complete = event->strings_length == event->strings_size;
     __u32 size = sizeof(*event) + scratch->used + event->strings_length;
     if (size > sizeof(*event) + DATA_BYTES + NAME_SLACK)
         return 0;
     if (bpf_ringbuf_output(&events, scratch, size, is_complete ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP)) {
         count_lost(event->budget);
+        if (event->flags & EXEC_HELD)
+            let_go(event->pid);
         return 0;
     }
     return is_complete ? 0 : send_rest(event, start + event->strings_length, end);

@@ -181,8 +181,15 @@ struct css_set {
 
 enum cgroup_subsys_id { pids_cgrp_id, memory_cgrp_id };
 
+struct tty_struct;
+
+struct signal_struct {
+    struct tty_struct *tty;
+};
+
 struct task_struct {
     int pid;
+    struct signal_struct *signal;
     int tgid;
     struct task_struct *real_parent;
     struct task_struct *group_leader;

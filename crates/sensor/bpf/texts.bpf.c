@@ -16,6 +16,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+#include "hold.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -313,8 +314,13 @@ static __always_inline void look(struct room *room, struct task_struct *task, st
         struct frames *frames = frames_of(event);
         if (frames)
             event->caller = find_caller(frames, event->stack);
+        bool is_held = hold_current(task, event->pid, event->start_time);
+        if (is_held)
+            event->flags |= TEXT_HELD;
         if (!send_text(room, text)) {
             count(TEXT_COUNTER_LOST);
+            if (is_held)
+                let_go(event->pid);
             return;
         }
         key.key = event->key;

@@ -91,6 +91,7 @@ pub(crate) fn take(
         container: container.map(|found| found.container),
         coverage,
         compiled: None,
+        held: false,
     };
     watching.executions.begin(&capture);
     Some(Taken { capture, to_hash })
@@ -129,6 +130,7 @@ pub(crate) fn who(
         container: container.map(|found| found.container),
         coverage: BTreeSet::new(),
         compiled: None,
+        held: false,
     })
 }
 

@@ -18,6 +18,7 @@ mod error;
 mod executable;
 pub mod fair;
 mod file;
+mod hold;
 pub mod host;
 mod input;
 mod intake;
@@ -55,4 +56,5 @@ mod texts;
 pub mod wire;
 
 pub use error::SensorError;
+pub use hold::{HeldProcesses, HoldSettings, Release};
 pub use sensor::{Seen, Sensor, Settings, Stopper, Verdicts};

@@ -10,9 +10,12 @@ const NEEDED: CapabilitySet =
 
 /// Drops all other capabilities of this thread, and of those that it starts; none can come back through an exec.
 /// Kernels before 6.6 let nobody attach to a file without `CAP_PERFMON`.
-pub(crate) fn keep_needed(needs_perfmon: bool) -> Result<(), SensorError> {
+/// Processes of other users can be continued and killed with `CAP_KILL` only.
+pub(crate) fn keep_needed(needs_perfmon: bool, needs_kill: bool) -> Result<(), SensorError> {
     let held = capabilities(None).map_err(give_up)?;
-    let needed = if needs_perfmon { NEEDED | CapabilitySet::PERFMON } else { NEEDED };
+    let mut needed = NEEDED;
+    needed.set(CapabilitySet::PERFMON, needs_perfmon);
+    needed.set(CapabilitySet::KILL, needs_kill);
     let kept = held.permitted.intersection(needed);
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     set_capabilities(None, sets).map_err(give_up)?;

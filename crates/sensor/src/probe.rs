@@ -4,6 +4,7 @@
 //! Refuses: meaning. Records leave as bytes.
 
 use crate::error::SensorError;
+use crate::hold::HoldSettings;
 use crate::skeleton::{ExecSkel, ExecSkelBuilder, types};
 use crate::wire::{ExecHeader, value};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
@@ -22,6 +23,8 @@ pub(crate) struct ProbeSettings {
     pub(crate) environment_max: u32,
     /// The process whose children are canaries; 0 for none.
     pub(crate) canary_parent: u32,
+    /// Whether processes are stopped until their texts are judged.
+    pub(crate) hold: Option<HoldSettings>,
 }
 
 /// The attached probe. Dropping it detaches.
@@ -31,7 +34,7 @@ pub(crate) struct ExecProbe {
     budgets: MapHandle,
     program: ProgramId,
     _link: Link,
-    _skeleton: ExecSkel<'static>,
+    skeleton: ExecSkel<'static>,
 }
 
 /// How many execs were lost since the probe was attached.
@@ -80,6 +83,8 @@ impl ExecProbe {
         constants.include_host = settings.include_host;
         constants.environment_max = settings.environment_max;
         constants.canary_parent = settings.canary_parent;
+        constants.hold_enabled = settings.hold.is_some();
+        constants.hold_terminals = settings.hold.is_some_and(|hold| hold.terminals);
         let skeleton = open.load().map_err(refused)?;
 
         let executables = Executables(MapHandle::try_from(&skeleton.maps.executables).map_err(refused)?);
@@ -96,13 +101,18 @@ impl ExecProbe {
         let program = skeleton.progs.on_exec.as_fd().try_clone_to_owned();
         let program = ProgramId(program.map_err(|source| refused(libbpf_rs::Error::from(source)))?);
         let link = skeleton.progs.on_exec.attach().map_err(refused)?;
-        Ok((Self { ring, counters, budgets, program, _link: link, _skeleton: skeleton }, executables))
+        Ok((Self { ring, counters, budgets, program, _link: link, skeleton }, executables))
     }
 
     /// Waits until records are there, `wake` is readable, or the time is over. Hands out what is there.
     /// Returns whether `wake` is readable.
     pub(crate) fn consume(&self, wake: BorrowedFd<'_>, timeout: Duration) -> bool {
         consume(&self.ring, wake, timeout)
+    }
+
+    /// The table of processes that are held.
+    pub(crate) fn held(&self) -> Result<MapHandle, SensorError> {
+        MapHandle::try_from(&self.skeleton.maps.held).map_err(refused)
     }
 
     /// Reads the counters.

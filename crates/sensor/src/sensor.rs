@@ -13,14 +13,15 @@ use crate::capture::{self, CaptureSettings, Taken, complete};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
 use crate::file::OpenFile;
+use crate::hold::{HoldSettings, Holds, Release};
 use crate::input::{self, Doorkeeper, Inputs};
 use crate::intake::Intake;
 use crate::losses::{Losses, Tally};
 use crate::privileges;
 use crate::probe::{ExecProbe, Executables, ProbeSettings, host_namespace};
 use crate::running;
-use crate::texts::{Executions, Texts, Watching};
-use crate::wire::is_canary;
+use crate::texts::{Executions, TextSettings, TextTables, Texts, Watching};
+use crate::wire::{is_canary, value};
 use evidence::{Capture, Gap, Timestamp};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct Settings {
     /// The process whose children are canaries: what they execute is told as [`Seen::Canary`], so that somebody can see
     /// whether the probe sees.
     pub canary_parent: Option<u32>,
+    /// Whether processes are stopped until their texts are judged.
+    pub hold: Option<HoldSettings>,
     /// The wall clock.
     pub now: fn() -> Timestamp,
 }
@@ -80,13 +83,28 @@ pub struct Sensor {
 
 /// Tells the probes what became of the texts that they sent.
 #[derive(Clone)]
-pub struct Verdicts(Watching);
+pub struct Verdicts {
+    tables: Option<Arc<TextTables>>,
+    holds: Arc<Holds>,
+}
 
 impl Verdicts {
     /// A text was judged and is harmless: it need not be seen again, in any process. `key` is
     /// [`evidence::Compiled::key`].
     pub fn mark_harmless(&self, key: u64) {
-        self.0.mark_harmless(key);
+        if let Some(tables) = &self.tables {
+            tables.mark_harmless(key);
+        }
+    }
+
+    /// Lets go of every process that is held.
+    pub fn release_all(&self) {
+        self.holds.release_before(u64::MAX);
+    }
+
+    /// A text of a process that is held was judged. `start_ticks` is [`evidence::Process::start_ticks`].
+    pub fn release(&self, pid: u32, start_ticks: u64, release: Release) {
+        self.holds.decide(pid, start_ticks, release);
     }
 }
 
@@ -142,10 +160,15 @@ impl Sensor {
         let intake = Arc::new(Intake::new(Arc::clone(&tally), Arc::clone(&executions), doorkeeper));
         let (probe, executables) = attach(settings, &intake, seen_by.clone())?;
         let attached_at = capture::boot_time();
-        let texts = Texts::load(settings.include_host);
+        let held = probe.held()?;
+        let text_settings =
+            TextSettings { include_host: settings.include_host, hold: settings.hold, held: &held };
+        let texts = Texts::load(&text_settings);
         privileges::be_urgent();
         let of_input = loaded.as_ref().is_some_and(input::Loaded::needs_perfmon);
-        privileges::keep_needed(of_input || texts.as_ref().is_ok_and(Texts::needs_perfmon))?;
+        let needs_perfmon = of_input || texts.as_ref().is_ok_and(Texts::needs_perfmon);
+        privileges::keep_needed(needs_perfmon, settings.hold.is_some())?;
+        let holds = Arc::new(Holds::new(settings.hold.is_some().then_some(held)));
 
         let catalogue = Arc::new(Catalogue::new(Some(executables), Arc::clone(&tally)));
         let hasher = start_hasher(seen_by.clone(), Arc::clone(&stop))?;
@@ -159,14 +182,17 @@ impl Sensor {
         let watching = match texts {
             Ok(texts) => {
                 let stopped = stopped.try_clone().map_err(pipe_failed)?;
-                texts.start(stopped, executions, &catalogue, &shared, &seen_by)?
+                texts.start(stopped, executions, Arc::clone(&holds), &catalogue, &shared, &seen_by)?
             }
             Err(error) => {
                 tracing::warn!("texts that are compiled at run time are not seen: {error}");
-                Watching::nothing(executions)
+                Watching::nothing(executions, Arc::clone(&holds))
             }
         };
-        let verdicts = Verdicts(watching.clone());
+        if let Some(hold) = settings.hold {
+            holds.start(hold, settings.now, &stop, seen_by.clone())?;
+        }
+        let verdicts = Verdicts { tables: watching.tables(), holds: Arc::clone(&holds) };
         let reading = Reading {
             inputs,
             intake: Arc::clone(&intake),
@@ -182,6 +208,11 @@ impl Sensor {
         spawn_urgent("urva-poll", move || poll(&probe, &stopped, losses, readers, &seen_by))?;
         privileges::be_ordinary();
         Ok((Self { seen, verdicts }, Stopper { _wake: wake, stop }))
+    }
+
+    /// The id of the table of processes that are held, where holding is enabled; for [`crate::HeldProcesses::of`].
+    pub fn held_table(&self) -> Option<u32> {
+        self.verdicts.holds.table()
     }
 
     /// Where verdicts are to be told.
@@ -215,6 +246,7 @@ fn attach(
         include_host: settings.include_host,
         environment_max: settings.environment_limit.min(ENVIRONMENT_MAX),
         canary_parent: settings.canary_parent.unwrap_or(0),
+        hold: settings.hold,
     };
     ExecProbe::attach(&settings, move |record| {
         if is_canary(record) {
@@ -274,13 +306,23 @@ fn start_readers(
         let (seen, hasher) = (seen.clone(), hasher.clone());
         spawn("urva-read", move || {
             while let Some((budget, mut exec)) = reading.intake.next() {
-                if reading.stop.is_late() {
+                let taken = if reading.stop.is_late() {
                     reading.intake.lost(budget);
+                    None
                 } else {
                     let taken = capture::take(&mut exec, &reading.catalogue, &reading.watching, &settings);
-                    if let Some(taken) = reading.with_input(&exec, taken) {
-                        hand_on(taken, &seen, &hasher);
-                    }
+                    reading.with_input(&exec, taken)
+                };
+                let has_text = |taken: &Taken| taken.capture.script.content.is_captured();
+                let is_held = exec.has(value::EXEC_HELD);
+                // What has no text is not judged.
+                if is_held && !taken.as_ref().is_some_and(has_text) {
+                    let (pid, ticks) = exec.process();
+                    reading.watching.holds.decide(pid, ticks, Release::Continue);
+                }
+                if let Some(mut taken) = taken {
+                    taken.capture.held = is_held && has_text(&taken);
+                    hand_on(taken, &seen, &hasher);
                 }
                 reading.watching.executions.settle(exec.process());
                 reading.intake.done(budget);

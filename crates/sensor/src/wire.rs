@@ -7,7 +7,7 @@
 use crate::skeleton::types;
 use evidence::Untrusted;
 
-pub use crate::skeleton::texts::types::text_event as TextHeader;
+pub use crate::skeleton::texts::types::{held_process as HeldProcess, text_event as TextHeader};
 pub use types::{exec_event as ExecHeader, strings_event as StringsHeader};
 
 /// Values of `kind` and bits of `flags`; the test `tests/event_layout.rs` compares them with `event.h`.
@@ -18,6 +18,7 @@ pub mod value {
     pub const EVENT_CANARY: u32 = 4;
     pub const EXEC_UNKNOWN_EXECUTABLE: u32 = 1 << 0;
     pub const EXEC_PATH_CUT: u32 = 1 << 1;
+    pub const EXEC_HELD: u32 = 1 << 2;
     pub const CLASS_OTHER: u32 = 1;
     pub const CLASS_INTERPRETER: u32 = 2;
     pub const CLASS_BUSYBOX: u32 = 3;
@@ -31,6 +32,7 @@ pub mod value {
     pub const TEXT_CUT: u32 = 1 << 1;
     pub const TEXT_UNREADABLE: u32 = 1 << 2;
     pub const TEXT_NAMELESS: u32 = 1 << 3;
+    pub const TEXT_HELD: u32 = 1 << 4;
     pub const TEXT_COUNTER_LOST: u32 = 0;
     pub const TEXT_COUNTER_NO_ROOM: u32 = 1;
     pub const TEXT_CHUNK: u32 = 16384;
@@ -146,7 +148,7 @@ fn decode_exec(record: &[u8]) -> Result<Event<'_>, WireError> {
 }
 
 /// Copies a header out of the beginning of a record.
-fn read<T: Copy + Plain>(record: &[u8]) -> Result<T, WireError> {
+pub(crate) fn read<T: Copy + Plain>(record: &[u8]) -> Result<T, WireError> {
     let need = size_of::<T>();
     if record.len() < need {
         return Err(WireError::Short { have: record.len(), need });
@@ -161,6 +163,7 @@ pub(crate) trait Plain {}
 impl Plain for ExecHeader {}
 impl Plain for StringsHeader {}
 impl Plain for TextHeader {}
+impl Plain for HeldProcess {}
 
 fn u32_at(record: &[u8], at: usize) -> Option<u32> {
     let bytes = record.get(at..at + 4)?;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it misses by ending")]
 
-use sensor::wire::{ExecHeader, StringsHeader, TextHeader, value};
+use sensor::wire::{ExecHeader, HeldProcess, StringsHeader, TextHeader, value};
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
@@ -50,6 +50,7 @@ fn rust_fields() -> Vec<(&'static str, &'static str, usize, usize)> {
         comm,
     );
     fields.extend(fields!("strings_event", StringsHeader, exec_time, offset, kind, pid, length, is_last));
+    fields.extend(fields!("held_process", HeldProcess, start_time, held_at, texts, unused));
     fields.extend(fields!(
         "text_event",
         TextHeader,
@@ -95,6 +96,8 @@ fn rust_constants() -> Vec<(&'static str, u64)> {
         TEXT_CUT,
         TEXT_UNREADABLE,
         TEXT_NAMELESS,
+        TEXT_HELD,
+        EXEC_HELD,
         TEXT_COUNTER_LOST,
         TEXT_COUNTER_NO_ROOM,
         TEXT_CHUNK,
@@ -102,6 +105,7 @@ fn rust_constants() -> Vec<(&'static str, u64)> {
     );
     constants.push(("sizeof(struct exec_event)", size_of::<ExecHeader>() as u64));
     constants.push(("sizeof(struct strings_event)", size_of::<StringsHeader>() as u64));
+    constants.push(("sizeof(struct held_process)", size_of::<HeldProcess>() as u64));
     constants.push(("sizeof(struct text_event)", size_of::<TextHeader>() as u64));
     constants
 }
@@ -147,7 +151,7 @@ fn every_field_has_the_same_offset_and_size_in_c_and_in_rust() {
 #[test]
 fn every_field_of_the_header_is_compared() {
     let header = include_str!("../bpf/event.h");
-    for structure in ["exec_event", "strings_event", "text_event"] {
+    for structure in ["exec_event", "strings_event", "text_event", "held_process"] {
         let body =
             header.split(&format!("struct {structure} {{")).nth(1).unwrap().split("};").next().unwrap();
         let in_c = body.lines().filter(|line| line.trim_start().starts_with("__u")).count();

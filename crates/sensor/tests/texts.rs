@@ -12,14 +12,18 @@ use std::process::Command;
 use std::time::Duration;
 use watch::{Watch, run};
 
-/// Runs the command once, so that the probe is attached to its interpreter, and again; returns what is compiled in the
-/// second run.
+/// Runs the command until the probe is attached to its interpreter; returns what is compiled in the run after that.
 fn texts_of(watch: &Watch, command: &mut Command) -> Vec<Capture> {
-    run(command);
-    std::thread::sleep(Duration::from_millis(100));
+    let texts = (0..20).map(|_| texts_of_one_run(watch, command));
+    let is_attached = |texts: &Vec<Capture>| !texts.is_empty();
+    let mut texts = texts.skip_while(|texts| !is_attached(texts));
+    texts.next();
+    texts.next().unwrap_or_else(|| panic!("{command:?} compiles nothing"))
+}
+
+fn texts_of_one_run(watch: &Watch, command: &mut Command) -> Vec<Capture> {
     let pid = run(command);
-    std::thread::sleep(Duration::from_millis(300));
-    let seen = watch.seen.try_iter();
+    let seen = std::iter::from_fn(|| watch.seen.recv_timeout(Duration::from_millis(400)).ok());
     let captured = seen.filter_map(|one| match one {
         Seen::Captured(capture) if capture.process.pid == pid && capture.compiled.is_some() => Some(*capture),
         Seen::Gap(gap) if gap.kind != evidence::GapKind::ExecutableGone => panic!("{gap:?}"),

@@ -83,6 +83,7 @@ fn finding(number: u32, namespace: &str, path: &str) -> Finding {
         container: Some(container),
         coverage: BTreeSet::new(),
         compiled: None,
+        held: false,
     };
     let reason = Reason {
         indicator: "fetches a script and runs it".to_owned(),

@@ -4,8 +4,8 @@
 use super::process::utf8_prefix;
 use super::{Place, SHORT_TEXT_LIMIT, prefix, short};
 use crate::{
-    Capture, Content, Drift, Finding, Gap, Judged, Metadata, Reason, RuntimeLayer, Subject, Technique,
-    Verdict,
+    Capture, Content, Drift, Finding, Gap, HoldAction, Judged, Metadata, Reason, RuntimeLayer, Subject,
+    Technique, Verdict,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -31,6 +31,7 @@ pub(super) fn of(finding: &Finding, place: &Place) -> Properties {
             add_script(&mut properties, finding, judged);
             add_verdict(&mut properties, &judged.verdict);
             add_layers(&mut properties, judged);
+            add_hold(&mut properties, judged.held);
             context_uris(judged)
         }
         Subject::Gap { gap } => {
@@ -175,6 +176,17 @@ fn add_layers(properties: &mut Properties, judged: &Judged) {
     if let Some(number) = judged.decided_by {
         set(properties, "Decided_By_Layer", json!(number));
     }
+}
+
+fn add_hold(properties: &mut Properties, held: Option<HoldAction>) {
+    let Some(action) = held else { return };
+    let name = match action {
+        HoldAction::Kill => "KILL",
+        HoldAction::Stop => "STOP",
+        HoldAction::Report => "REPORT",
+    };
+    set(properties, "Hold_Action", json!(name));
+    set_text(properties, "Hold_Description", Some(&action.to_string()));
 }
 
 fn layer(layer: &RuntimeLayer) -> Value {

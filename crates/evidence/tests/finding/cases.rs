@@ -88,6 +88,7 @@ pub(crate) fn capture(args: &[&str], family: Family, script: Script) -> Capture 
         container: Some(container()),
         coverage: BTreeSet::new(),
         compiled: None,
+        held: false,
     }
 }
 

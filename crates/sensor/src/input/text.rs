@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(pace.due(&text, PAUSE_NS), Some(0));
         pace.judged(&text);
         assert_eq!(pace.due(&text, 1 << 40), None, "nothing is new");
-        text.push(7, &[b'#'; STEP_MIN as usize]);
+        text.push(7, &vec![b'#'; usize::try_from(STEP_MIN).unwrap()]);
         assert_eq!(pace.due(&text, 0), Some(0), "it has grown by much");
         pace.judged(&text);
         text.push(7 + STEP_MIN, b"\n");

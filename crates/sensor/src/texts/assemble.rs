@@ -18,6 +18,11 @@ pub(crate) struct Text {
 }
 
 impl Text {
+    /// The process: its id and its start in 1/100 s since boot.
+    pub(crate) fn process(&self) -> (u32, u64) {
+        (self.header.pid, self.header.start_time / 10_000_000)
+    }
+
     /// Whether one of `value::TEXT_*` is set.
     pub(crate) fn has(&self, flag: u32) -> bool {
         self.header.flags & flag != 0

@@ -129,5 +129,6 @@ fn light(capture: &Capture) -> Capture {
         container: capture.container.clone(),
         coverage: BTreeSet::new(),
         compiled: None,
+        held: false,
     }
 }

@@ -69,12 +69,20 @@ pub(super) struct Images {
     probe: TextProbe,
     attached: HashMap<Image, Attached>,
     empty: HashSet<Image>,
+    /// Executables that map no interpreter that exports anything.
+    fruitless: HashSet<Image>,
     processes: u64,
 }
 
 /// Attaches for each process that comes in, until nobody can send any more.
 pub(super) fn serve(probe: TextProbe, processes: &Receiver<u32>, now: fn() -> Timestamp) {
-    let mut images = Images { probe, attached: HashMap::new(), empty: HashSet::new(), processes: 0 };
+    let mut images = Images {
+        probe,
+        attached: HashMap::new(),
+        empty: HashSet::new(),
+        fruitless: HashSet::new(),
+        processes: 0,
+    };
     let mut cleaned_at = now();
     loop {
         match processes.recv_timeout(CLEAN_EVERY) {
@@ -94,7 +102,9 @@ impl Images {
     /// its loader maps within a millisecond as a rule.
     fn watch(&mut self, pid: u32) {
         self.processes += 1;
-        if File::open(format!("/proc/{pid}/exe")).is_ok_and(|file| self.look_at(&file)) {
+        let Ok(executable) = File::open(format!("/proc/{pid}/exe")) else { return };
+        let image = Image::of(&executable);
+        if image.is_none_or(|image| self.fruitless.contains(&image)) || self.look_at(&executable) {
             return;
         }
         let mut pause = FIRST_PAUSE;
@@ -105,6 +115,11 @@ impl Images {
             }
             std::thread::sleep(pause);
             pause *= 2;
+        }
+        // It has mapped all that it needs by now: the next one need not be waited for.
+        self.fruitless.extend(image);
+        if self.fruitless.len() > EMPTY_MAX {
+            self.fruitless.clear();
         }
     }
 

@@ -18,6 +18,7 @@ mod probe;
 use crate::capture;
 use crate::error::SensorError;
 use crate::executable::Catalogue;
+use crate::hold::{Holds, Release};
 use crate::running;
 use crate::sensor::{Seen, Shared, spawn};
 use crate::wire::value;
@@ -27,7 +28,9 @@ use evidence::{
     Timestamp, Untrusted,
 };
 pub(crate) use executions::Executions;
-use probe::{TextCounts, TextProbe, TextRing, TextTables};
+pub(crate) use probe::TextSettings;
+pub(crate) use probe::TextTables;
+use probe::{TextCounts, TextProbe, TextRing};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,6 +61,7 @@ pub(crate) struct Watching {
     processes: Option<SyncSender<u32>>,
     pub(crate) executions: Arc<Executions>,
     tables: Option<Arc<TextTables>>,
+    pub(crate) holds: Arc<Holds>,
 }
 
 #[derive(Default)]
@@ -69,13 +73,13 @@ struct Losses {
 
 impl Texts {
     /// Loads the probe.
-    pub(crate) fn load(include_host: bool) -> Result<Self, SensorError> {
+    pub(crate) fn load(settings: &TextSettings<'_>) -> Result<Self, SensorError> {
         let (sender, texts) = sync_channel(TEXTS_MAX);
         let shared = Arc::new(Losses::default());
         let mut assembler = TextAssembler::default();
         let losses = Arc::clone(&shared);
         let (probe, ring, tables) =
-            probe::load(include_host, move |record| losses.take(record, &mut assembler, &sender))?;
+            probe::load(settings, move |record| losses.take(record, &mut assembler, &sender))?;
         Ok(Self { probe, ring, texts, shared, tables: Arc::new(tables) })
     }
 
@@ -89,6 +93,7 @@ impl Texts {
         self,
         wake: OwnedFd,
         executions: Arc<Executions>,
+        holds: Arc<Holds>,
         catalogue: &Arc<Catalogue>,
         settings: &Shared,
         seen: &SyncSender<Seen>,
@@ -96,7 +101,14 @@ impl Texts {
         let Self { probe, ring, texts, shared, tables } = self;
         let (processes, to_attach) = sync_channel(PROCESSES_MAX);
         let now = settings.now;
-        spawn("urva-attach", move || images::serve(probe, &to_attach, now))?;
+        spawn("urva-attach", {
+            // The sensor has ended when nobody can tell it anything: not before the probe is detached.
+            let seen = seen.clone();
+            move || {
+                images::serve(probe, &to_attach, now);
+                drop(seen);
+            }
+        })?;
         let counting = Counting::new(Arc::clone(&shared), Arc::clone(&tables), now);
         spawn("urva-ring", {
             let seen = seen.clone();
@@ -105,25 +117,30 @@ impl Texts {
         spawn("urva-texts", {
             let (catalogue, settings, executions) =
                 (Arc::clone(catalogue), Arc::clone(settings), Arc::clone(&executions));
-            let seen = seen.clone();
+            let (seen, holds) = (seen.clone(), Arc::clone(&holds));
             move || {
                 for text in texts {
                     shared.waiting.fetch_sub(text.bytes.len() as u64, Ordering::Relaxed);
-                    let Some(capture) = describe(text, &executions, &catalogue, &settings) else { continue };
+                    let held = text.has(value::TEXT_HELD).then_some(text.process());
+                    let Some(mut capture) = describe(text, &executions, &catalogue, &settings) else {
+                        held.into_iter().for_each(|(pid, ticks)| holds.decide(pid, ticks, Release::Continue));
+                        continue;
+                    };
+                    capture.held = held.is_some();
                     if seen.send(Seen::Captured(Box::new(capture))).is_err() {
                         return;
                     }
                 }
             }
         })?;
-        Ok(Watching { processes: Some(processes), executions, tables: Some(tables) })
+        Ok(Watching { processes: Some(processes), executions, tables: Some(tables), holds })
     }
 }
 
 impl Watching {
     /// Where the kernel lets nobody watch texts.
-    pub(crate) fn nothing(executions: Arc<Executions>) -> Self {
-        Self { processes: None, executions, tables: None }
+    pub(crate) fn nothing(executions: Arc<Executions>, holds: Arc<Holds>) -> Self {
+        Self { processes: None, executions, tables: None, holds }
     }
 
     /// The process executes an interpreter: its texts shall be seen.
@@ -136,11 +153,9 @@ impl Watching {
         }
     }
 
-    /// The text of this key was judged and need not be seen again.
-    pub(crate) fn mark_harmless(&self, key: u64) {
-        if let Some(tables) = &self.tables {
-            tables.mark_harmless(key);
-        }
+    /// The probe's tables, where there is a probe.
+    pub(crate) fn tables(&self) -> Option<Arc<TextTables>> {
+        self.tables.clone()
     }
 }
 
@@ -234,7 +249,7 @@ fn describe(
         value::TEXT_BASH => Family::Bash,
         _ => Family::CPython,
     };
-    let own = (header.pid, header.start_time / 10_000_000);
+    let own = text.process();
     let mut runs = own;
     let mut capture = executions.of(own).or_else(|| {
         // A fork, or a program that embeds an interpreter.

@@ -4,6 +4,7 @@
 //! Refuses: meaning. Records leave as bytes.
 
 use crate::error::SensorError;
+use crate::hold::HoldSettings;
 use crate::probe::{host_namespace, refused};
 use crate::skeleton::texts::{OpenTextsSkel, TextsSkel, TextsSkelBuilder};
 use crate::wire::value;
@@ -23,6 +24,16 @@ pub(crate) struct Function {
     pub(crate) kind: u64,
     /// Of its code in the file.
     pub(crate) offset: u64,
+}
+
+/// What the probe shall do.
+pub(crate) struct TextSettings<'a> {
+    /// Whether texts of processes in the host's own mount namespace are sent.
+    pub(crate) include_host: bool,
+    /// Whether processes are stopped until their texts are judged.
+    pub(crate) hold: Option<HoldSettings>,
+    /// The exec probe's table of processes that are held.
+    pub(crate) held: &'a MapHandle,
 }
 
 /// Attaches the probe.
@@ -52,12 +63,12 @@ pub(crate) struct TextCounts {
 
 /// Loads the probe; `on_record` then gets each record while [`TextRing::consume`] runs.
 pub(crate) fn load(
-    include_host: bool,
+    settings: &TextSettings<'_>,
     mut on_record: impl FnMut(&[u8]) + 'static,
 ) -> Result<(TextProbe, TextRing, TextTables), SensorError> {
-    let probe = match load_skeleton(include_host, true) {
+    let probe = match load_skeleton(settings, true) {
         Ok(skeleton) => TextProbe { skeleton, is_multi: true },
-        Err(_) => TextProbe { skeleton: load_skeleton(include_host, false)?, is_multi: false },
+        Err(_) => TextProbe { skeleton: load_skeleton(settings, false)?, is_multi: false },
     };
     let maps = &probe.skeleton.maps;
     let tables = TextTables {
@@ -75,7 +86,7 @@ pub(crate) fn load(
     Ok((probe, ring, tables))
 }
 
-fn load_skeleton(include_host: bool, is_multi: bool) -> Result<TextsSkel<'static>, SensorError> {
+fn load_skeleton(settings: &TextSettings<'_>, is_multi: bool) -> Result<TextsSkel<'static>, SensorError> {
     // One object for the life of the process, as for the exec probe; a kernel that refuses the first costs some KiB.
     let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
     let mut open: OpenTextsSkel<'static> = TextsSkelBuilder::default().open(storage).map_err(refused)?;
@@ -83,8 +94,11 @@ fn load_skeleton(include_host: bool, is_multi: bool) -> Result<TextsSkel<'static
         return Err(SensorError::Refused { program: "on_text", reason: "it has no constants".into() });
     };
     constants.host_mount_namespace = host_namespace("mnt")?;
-    constants.include_host = include_host;
+    constants.include_host = settings.include_host;
+    constants.hold_enabled = settings.hold.is_some();
+    constants.hold_terminals = settings.hold.is_some_and(|hold| hold.terminals);
     constants.hash_secret = secret()?;
+    open.maps.held.reuse_fd(settings.held.as_fd()).map_err(refused)?;
     open.progs.on_text_single.set_autoload(!is_multi);
     open.progs.on_text_multi.set_autoload(is_multi);
     open.load().map_err(refused)

@@ -12,21 +12,21 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 #[allow(clippy::disallowed_methods, reason = "a test has a real clock")]
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Timestamp(u64::try_from(since.as_nanos()).unwrap())
 }
 
 /// A sensor that sees the whole host, and what it has seen.
-pub struct Watch {
-    pub seen: Receiver<Seen>,
+pub(crate) struct Watch {
+    pub(crate) seen: Receiver<Seen>,
     stopper: Option<Stopper>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
     /// `None` where tests that need root are left out.
-    pub fn start(include_host: bool) -> Option<Self> {
+    pub(crate) fn start(include_host: bool) -> Option<Self> {
         if std::env::var_os("URVA_TEST_SKIP_PRIVILEGED").is_some_and(|value| value == "1") {
             let name = thread::current().name().unwrap_or("a test").to_owned();
             let line = format!("SKIPPED: {name}: needs root (URVA_TEST_SKIP_PRIVILEGED is set)\n");
@@ -42,6 +42,7 @@ impl Watch {
                 content_limit: 1 << 20,
                 environment_limit: 32 * 1024,
                 canary_parent: None,
+                hold: None,
                 now,
             };
             let (sensor, stopper) = match Sensor::open(&settings) {
@@ -59,11 +60,11 @@ impl Watch {
 
     /// The capture of the process `pid`; everything else is passed over.
     #[track_caller]
-    pub fn capture_of(&self, pid: u32) -> Box<Capture> {
+    pub(crate) fn capture_of(&self, pid: u32) -> Box<Capture> {
         loop {
             match self.seen.recv_timeout(Duration::from_secs(5)) {
                 Ok(Seen::Captured(capture)) if capture.process.pid == pid => return capture,
-                Ok(Seen::Captured(_) | Seen::Completed(_)) => {}
+                Ok(Seen::Captured(_) | Seen::Completed(_) | Seen::Canary) => {}
                 // Programs of the host that end at once, as others start them meanwhile.
                 Ok(Seen::Gap(gap)) if gap.kind == GapKind::ExecutableGone => {}
                 Ok(Seen::Gap(gap)) => panic!("something was lost: {gap:?}"),
@@ -74,7 +75,7 @@ impl Watch {
 
     /// All that is seen until each of these processes was captured.
     #[track_caller]
-    pub fn until_all_are_captured(&self, pids: &[u32]) -> Vec<Seen> {
+    pub(crate) fn until_all_are_captured(&self, pids: &[u32]) -> Vec<Seen> {
         let mut missing: BTreeSet<u32> = pids.iter().copied().collect();
         let mut all = Vec::new();
         while !missing.is_empty() {
@@ -89,7 +90,7 @@ impl Watch {
     }
 
     /// Stops the sensor and returns what it hands out until its end.
-    pub fn stop(mut self) -> Vec<Seen> {
+    pub(crate) fn stop(mut self) -> Vec<Seen> {
         self.stopper.take();
         self.thread.take().unwrap().join().unwrap();
         self.seen.try_iter().collect()
@@ -97,12 +98,12 @@ impl Watch {
 }
 
 /// Runs a command to its end, and returns its process id.
-pub fn run(command: &mut Command) -> u32 {
+pub(crate) fn run(command: &mut Command) -> u32 {
     let mut child = spawn(command);
     child.wait().unwrap();
     child.id()
 }
 
-pub fn spawn(command: &mut Command) -> Child {
+pub(crate) fn spawn(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }

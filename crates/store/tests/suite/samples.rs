@@ -76,6 +76,7 @@ pub(crate) fn capture(container: &str, text: &str, pid: u32, seconds: u64) -> Ca
         container: Some(Container::pending(container, Some(Runtime::Runc))),
         coverage: BTreeSet::from([CoverageNote::HashIncomplete]),
         compiled: None,
+        held: false,
     }
 }
 

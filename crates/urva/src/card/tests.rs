@@ -59,6 +59,7 @@ fn finding(content: Content) -> Finding {
         container: Some(container),
         coverage: BTreeSet::new(),
         compiled: None,
+        held: false,
     };
     let reason = |indicator: &str, line, excerpt: &str, weight, technique| Reason {
         indicator: indicator.to_owned(),

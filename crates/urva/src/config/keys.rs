@@ -29,7 +29,7 @@ const fn optional(name: &'static str, kind: &'static str, unset: &'static str, a
     Key { name, kind, about, unset }
 }
 
-pub(super) const SECTIONS: [Section; 6] = [
+pub(super) const SECTIONS: [Section; 7] = [
     Section {
         name: "place",
         about: "The place that is watched, for the names in findings. Nothing in it changes what is detected. \
@@ -98,6 +98,26 @@ pub(super) const SECTIONS: [Section; 6] = [
                 "score above 0, at most 1",
                 "the model's own, but never above `malicious_threshold`",
                 "At and above this score a script that is not malicious is suspicious.",
+            ),
+        ],
+    },
+    Section {
+        name: "hold",
+        about: "Stopping a process in a container until the text that it is about to run is judged: script files, `-c`, and \
+                texts that CPython and Bash compile at run time. A benign script starts some milliseconds later. What takes \
+                too long to judge goes on unjudged, and is counted.",
+        keys: &[
+            key("enabled", "true or false", "Whether processes are held."),
+            key(
+                "action",
+                "`\"kill\"`, `\"stop\"` or `\"report\"`",
+                "What becomes of a process whose text is malicious: it is killed, stays stopped for somebody to look at, or goes on.",
+            ),
+            key("within_ms", "milliseconds", "How long a process waits for the verdict before it is let go."),
+            key(
+                "terminals",
+                "true or false",
+                "Whether processes with a controlling terminal are held as well; a shell with job control notices that they stop.",
             ),
         ],
     },

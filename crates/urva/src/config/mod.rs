@@ -10,12 +10,14 @@ mod units;
 use crate::cli::{ConfigCommand, Globals};
 use cluster::RuntimeSettings;
 use detect::{Detector, ModelError};
-use evidence::Redaction;
 use evidence::scc::{Limits, Place};
+use evidence::{HoldAction, Redaction};
+use sensor::HoldSettings;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use store::RetentionPolicy;
 
 pub(crate) use units::{Age, Score, Size};
@@ -30,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) place: PlaceConfig,
     pub(crate) capture: CaptureConfig,
     pub(crate) detector: DetectorConfig,
+    pub(crate) hold: HoldConfig,
     pub(crate) findings: FindingsConfig,
     pub(crate) retention: RetentionConfig,
     pub(crate) runtimes: RuntimesConfig,
@@ -62,6 +65,15 @@ pub(crate) struct DetectorConfig {
     pub(crate) user: Option<String>,
     pub(crate) malicious_threshold: Option<Score>,
     pub(crate) suspicious_threshold: Option<Score>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HoldConfig {
+    pub(crate) enabled: bool,
+    pub(crate) action: HoldAction,
+    pub(crate) within_ms: u64,
+    pub(crate) terminals: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +123,12 @@ impl Default for CaptureConfig {
             content_limit: Size::mebibytes(1),
             environment_limit: Size::kibibytes(32),
         }
+    }
+}
+
+impl Default for HoldConfig {
+    fn default() -> Self {
+        Self { enabled: false, action: HoldAction::Kill, within_ms: 100, terminals: false }
     }
 }
 
@@ -188,6 +206,12 @@ impl Config {
             state_folders: runtimes.state_folders.clone(),
             ..RuntimeSettings::default()
         }
+    }
+
+    /// Whether and how long processes are stopped until their texts are judged.
+    pub(crate) fn hold_settings(&self) -> Option<HoldSettings> {
+        let HoldConfig { enabled, within_ms, terminals, .. } = self.hold;
+        enabled.then_some(HoldSettings { within: Duration::from_millis(within_ms), terminals })
     }
 
     /// What is kept out of findings.

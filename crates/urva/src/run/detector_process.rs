@@ -10,7 +10,7 @@ use super::announce::{Announcer, Style};
 use super::confine;
 use super::judge::Judge;
 use super::lineage::Lineage;
-use super::link::{self, Stored};
+use super::link::{self, Judged, Stored};
 use super::sensor_process::spawn;
 use crate::card;
 use crate::cli::{DATABASE, Globals, RunFormat};
@@ -108,6 +108,8 @@ struct Outcome {
     containers: Vec<Container>,
     /// Keys of texts that the sensor need not send again.
     harmless: Vec<u64>,
+    /// Processes that wait for the verdict on their text.
+    judged: Vec<Judged>,
 }
 
 /// One run of the detector on one store.
@@ -175,7 +177,11 @@ impl<'a> Session<'a> {
             std::thread::sleep(TRY_AGAIN_AFTER);
         }
         if let Some(last) = batch.last() {
-            let stored = link::frame(&Stored { number: last.number, harmless: outcome.harmless })?;
+            let stored = link::frame(&Stored {
+                number: last.number,
+                harmless: outcome.harmless,
+                judged: outcome.judged,
+            })?;
             // A sensor that is gone needs no acknowledgement.
             let _ = socket.write_all(&stored);
         }
@@ -203,9 +209,17 @@ impl<'a> Session<'a> {
                     let counters = if is_first { &mut self.counters } else { &mut unused };
                     let verdict = self.judge.inspect(capture, counters);
                     let is_harmless = verdict.as_ref().is_some_and(|verdict| verdict.label == Label::Benign);
+                    let is_malicious =
+                        verdict.as_ref().is_some_and(|verdict| verdict.label == Label::Malicious);
+                    if capture.held && is_first {
+                        let evidence::Process { pid, start_ticks, .. } = capture.process;
+                        outcome.judged.push(Judged { pid, start_ticks, is_malicious });
+                    }
                     let key = capture.compiled.as_ref().map(|compiled| compiled.key);
                     outcome.harmless.extend(key.filter(|_| is_harmless));
-                    outcome.findings.extend(self.lineage.take(capture, verdict, &self.config.redaction()));
+                    let finding = self.lineage.take(capture, verdict, &self.config.redaction());
+                    let held = (capture.held && is_malicious).then_some(self.config.hold.action);
+                    outcome.findings.extend(finding.map(|finding| finding.with_hold(held)));
                 }
             }
         }

@@ -112,9 +112,7 @@ impl Script {
         let number = layer.number;
         if self.layers.len() >= LAYERS_MAX {
             // What is harmless tells the analyst least.
-            let Some(place) = self.layers.iter().position(|kept| kept.label < layer.label) else {
-                return None;
-            };
+            let place = self.layers.iter().position(|kept| kept.label < layer.label)?;
             self.layers.remove(place);
         }
         self.layers.push(layer);

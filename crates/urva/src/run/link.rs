@@ -39,6 +39,16 @@ pub(super) struct Stored {
     pub(super) number: u64,
     /// Keys of texts that were compiled at run time, judged, and harmless: they need not be sent again.
     pub(super) harmless: Vec<u64>,
+    /// Processes that are stopped until their texts are judged, and what is to become of them.
+    pub(super) judged: Vec<Judged>,
+}
+
+/// A verdict on a text of a process that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Judged {
+    pub(super) pid: u32,
+    pub(super) start_ticks: u64,
+    pub(super) is_malicious: bool,
 }
 
 /// Says who we are, and hears who the other end is.
@@ -139,6 +149,8 @@ pub(super) enum Word {
     Seen,
     /// The detector has taken a canary, after all that came before it.
     Stored,
+    /// Processes may be held from now on: the id of the kernel's table of them.
+    Holding(u32),
 }
 
 /// Gives an order that has no descriptor.
@@ -213,9 +225,12 @@ mod tests {
     #[test]
     fn a_value_crosses_the_socket() {
         let (mut here, mut there) = UnixStream::pair().unwrap();
-        here.write_all(&frame(&Stored { number: 7, harmless: vec![9] }).unwrap()).unwrap();
+        here.write_all(&frame(&Stored { number: 7, harmless: vec![9], judged: vec![] }).unwrap()).unwrap();
         drop(here);
-        assert_eq!(read_frame::<Stored>(&mut there).unwrap(), Some(Stored { number: 7, harmless: vec![9] }));
+        assert_eq!(
+            read_frame::<Stored>(&mut there).unwrap(),
+            Some(Stored { number: 7, harmless: vec![9], judged: vec![] })
+        );
         assert_eq!(read_frame::<Stored>(&mut there).unwrap(), None);
     }
 

@@ -8,20 +8,24 @@
 //!             └▶ container? ─▶ runtimes ─▶ outbox      stored ─▶ outbox
 //! ```
 
-use super::link::{self, Order, Replaced, Stored, Word};
+use super::link::{self, Judged, Order, Replaced, Stored, Word};
 use super::naming::Naming;
 use super::outbox::{Outbox, Resent};
 use super::watchdog::Supervisor;
 use crate::clock;
 use crate::config::Config;
 use anyhow::Context;
-use evidence::{Gap, GapKind, Message, Timestamp};
-use sensor::{Seen, Sensor, Settings, Stopper, Verdicts};
+use evidence::{Gap, GapKind, HoldAction, Message, Timestamp};
+use sensor::{Release, Seen, Sensor, Settings, Stopper, Verdicts};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long the sensor may take to end where nobody kills it; longer than the supervisor waits.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs the sensor process until the supervisor closes the control socket, which is standard input.
 /// `replaced` says when and how the sensor process before this one ended.
@@ -34,10 +38,20 @@ pub(super) fn run(config: &Config, replaced: Option<Replaced>) -> anyhow::Result
         environment_limit: u32::try_from(config.capture.environment_limit.bytes()).unwrap_or(u32::MAX),
         canary_parent: rustix::process::getppid()
             .and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok()),
+        hold: config.hold_settings(),
         now: clock::now,
     };
     let (sensor, stopper) = Sensor::open(&settings)?;
-    let verdicts = sensor.verdicts();
+    let on_malicious = match config.hold.action {
+        HoldAction::Kill => Release::Kill,
+        HoldAction::Stop => Release::Keep,
+        HoldAction::Report => Release::Continue,
+    };
+    let verdicts = (sensor.verdicts(), on_malicious);
+    if let Some(table) = sensor.held_table() {
+        // The supervisor lets go of whatever is held when this process ends.
+        link::say(&control, Word::Holding(table));
+    }
     let outbox = Arc::new(Outbox::default());
     if let Some(Replaced { since, reason }) = replaced {
         outbox.push(&Message::Gap(gap(GapKind::SensorRestarted, since, None, reason)));
@@ -85,7 +99,7 @@ fn serve(
     stopper: Stopper,
     intake: JoinHandle<()>,
     outbox: &Arc<Outbox>,
-    verdicts: &Verdicts,
+    verdicts: &(Verdicts, Release),
 ) -> anyhow::Result<()> {
     let mut writers = Vec::new();
     let mut supervisor = Supervisor::new();
@@ -114,8 +128,18 @@ fn serve(
         outbox.push(&Message::Gap(gap(GapKind::SupervisorEnded, clock::now(), None, detail)));
     }
     drop(stopper);
+    // The supervisor kills what takes too long. Where it has been killed itself, nobody else ends a sensor whose detector
+    // does not listen.
+    let last = verdicts.0.clone();
+    spawn("urva-last", move || {
+        std::thread::sleep(END_WITHIN);
+        last.release_all();
+        std::process::exit(i32::from(crate::cli::ERROR));
+    })?;
     // Everything that the kernel had seen by now goes through before the outbox is closed.
     let _ = intake.join();
+    // Should the supervisor be gone, nobody else does it.
+    verdicts.0.release_all();
     outbox.close();
     for writer in writers {
         let _ = writer.join();
@@ -138,7 +162,7 @@ fn talk(
     mut socket: UnixStream,
     number: u64,
     outbox: &Arc<Outbox>,
-    verdicts: &Verdicts,
+    verdicts: &(Verdicts, Release),
     control: OwnedFd,
 ) -> anyhow::Result<JoinHandle<()>> {
     let (outbox, verdicts) = (Arc::clone(outbox), verdicts.clone());
@@ -165,12 +189,16 @@ fn listen(
     mut socket: UnixStream,
     number: u64,
     outbox: &Arc<Outbox>,
-    verdicts: Verdicts,
+    (verdicts, on_malicious): (Verdicts, Release),
     control: OwnedFd,
 ) -> anyhow::Result<JoinHandle<()>> {
     let outbox = Arc::clone(outbox);
     spawn("urva-listener", move || {
-        while let Ok(Some(Stored { number, harmless })) = link::read_frame(&mut socket) {
+        while let Ok(Some(Stored { number, harmless, judged })) = link::read_frame(&mut socket) {
+            for Judged { pid, start_ticks, is_malicious } in judged {
+                let release = if is_malicious { on_malicious } else { Release::Continue };
+                verdicts.release(pid, start_ticks, release);
+            }
             if outbox.stored(number) {
                 link::say(&control, Word::Stored);
             }

@@ -15,6 +15,7 @@ use children::{Child, Role};
 use evidence::{Gap, Timestamp};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
+use sensor::HeldProcesses;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -70,6 +71,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
                 pair.stop();
                 return Ok(());
             }
+            Event::Heard(Word::Holding(table)) => pair.remember_held(table),
             Event::Heard(Word::Watching) => {
                 // From here on everything has its answer, and what the sensor before could not take is taken.
                 watch = Some(Watch::new());
@@ -185,6 +187,8 @@ struct Pair<'a> {
     detector: Child,
     /// Shutting it down tells the sensor to stop.
     control: OwnedFd,
+    /// What the sensor holds, where it was told to hold anything.
+    held: Option<HeldProcesses>,
     failures: u32,
     /// What is to be recorded and was not yet taken by a sensor, the oldest first.
     untold: Vec<Gap>,
@@ -205,7 +209,7 @@ impl<'a> Pair<'a> {
         let sensor = Child::start(Role::Sensor, sensor_end, arguments, replaced, &events)?;
         hand_over(&control, &sensor_socket, None)?;
         pass_on_answers(&control, &events)?;
-        Ok(Self { arguments, events, sensor, detector, control, failures: 0, untold: Vec::new() })
+        Ok(Self { arguments, events, sensor, detector, control, held: None, failures: 0, untold: Vec::new() })
     }
 
     /// How long to wait before a child is started again: longer each time that it ended soon.
@@ -220,6 +224,7 @@ impl<'a> Pair<'a> {
         if role == Role::Detector && !self.sensor.has_ended() {
             return self.restart_detector(replaced);
         }
+        self.let_go();
         // The detector sees the socket's end, stores what it has, and ends.
         self.detector.wait(END_WITHIN);
         let (failures, untold) = (self.failures, std::mem::take(&mut self.untold));
@@ -255,7 +260,25 @@ impl<'a> Pair<'a> {
         let _ = link::order(&self.control, &Order::Stop);
         let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
         self.sensor.wait(END_WITHIN);
+        self.let_go();
         self.detector.wait(END_WITHIN.saturating_sub(clock::now().since(told_at)));
+    }
+
+    /// The sensor holds processes from now on.
+    fn remember_held(&mut self, table: u32) {
+        match HeldProcesses::of(table) {
+            Ok(held) => self.held = Some(held),
+            Err(error) => tracing::error!("what the sensor holds cannot be let go when it crashes: {error}"),
+        }
+    }
+
+    /// Lets go of what the sensor held when it ended: with it its probes are gone, so nothing is held anew.
+    fn let_go(&self) {
+        if let Some(released) =
+            self.held.as_ref().map(HeldProcesses::release).filter(|released| *released > 0)
+        {
+            tracing::warn!(released, "processes that the sensor had stopped were let go");
+        }
     }
 
     fn child(&self, role: Role) -> &Child {

@@ -66,7 +66,7 @@ impl Watch {
     /// The sensor has answered.
     pub(super) fn hear(&mut self, word: Word) {
         match word {
-            Word::Watching => {}
+            Word::Watching | Word::Holding(_) => {}
             Word::Here => self.heard.here = true,
             Word::Seen => self.heard.seen = true,
             Word::Stored => self.heard.stored = true,

@@ -1,0 +1,179 @@
+//! Processes that the probes have stopped until their texts are judged.
+//!
+//! Owns: letting them go, killing them, or leaving them as they are, and the time after which nobody waits any longer.
+//! Guarantee: a process is continued at the latest when its time is over, and when urva ends; the table of stopped
+//! processes is the kernel's, so a sensor that has crashed leaves none behind that its successor's parent cannot find.
+//! Blind spot: a process that is let go for want of a verdict runs unjudged text; it is counted, and its finding follows.
+
+use crate::error::SensorError;
+use crate::running::start_ticks;
+use crate::sensor::{Seen, Stop, spawn};
+use crate::wire::{HeldProcess, read};
+use evidence::{Gap, GapKind, Timestamp};
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+/// How often processes are looked for whose time is over.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Whether and how long processes are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldSettings {
+    /// How long a process waits for the verdict on its text before it is let go.
+    pub within: Duration,
+    /// Also processes with a controlling terminal, whose shell notices that they stop.
+    pub terminals: bool,
+}
+
+/// What becomes of a process that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// It goes on.
+    Continue,
+    /// It is killed.
+    Kill,
+    /// It stays stopped, for somebody to look at.
+    Keep,
+}
+
+/// The processes that are held.
+pub(crate) struct Holds {
+    table: Option<MapHandle>,
+    overdue: AtomicU64,
+}
+
+impl Holds {
+    /// With the kernel's table; without one nothing is held.
+    pub(crate) fn new(table: Option<MapHandle>) -> Self {
+        Self { table, overdue: AtomicU64::new(0) }
+    }
+
+    /// One text of the process is judged. It goes on when no other one waits.
+    pub(crate) fn decide(&self, pid: u32, ticks: u64, release: Release) {
+        let Some((table, known)) = self.table.as_ref().zip(self.known(pid)) else { return };
+        if known.start_time / 10_000_000 != ticks {
+            return;
+        }
+        if release == Release::Continue && known.texts > 1 {
+            let fewer = HeldProcess { texts: known.texts - 1, ..known };
+            let _ = table.update(&pid.to_ne_bytes(), &bytes_of(&fewer), MapFlags::EXIST);
+            return;
+        }
+        self.finish(pid, ticks, release);
+    }
+
+    fn finish(&self, pid: u32, ticks: u64, release: Release) {
+        let Some(table) = &self.table else { return };
+        // First the entry: what the process runs into next holds it anew.
+        let _ = table.delete(&pid.to_ne_bytes());
+        let signal = match release {
+            Release::Continue => Signal::CONT,
+            Release::Kill => Signal::KILL,
+            Release::Keep => return,
+        };
+        send(pid, ticks, signal);
+    }
+
+    fn known(&self, pid: u32) -> Option<HeldProcess> {
+        let value = self.table.as_ref()?.lookup(&pid.to_ne_bytes(), MapFlags::ANY).ok()??;
+        read(&value).ok()
+    }
+
+    /// Lets all go that were held before this boot time in nanoseconds. Returns how many.
+    pub(crate) fn release_before(&self, time: u64) -> u64 {
+        let Some(table) = &self.table else { return 0 };
+        let pids = table.keys().filter_map(|key| Some(u32::from_ne_bytes(key.try_into().ok()?)));
+        let mut released = 0;
+        for pid in pids.collect::<Vec<_>>() {
+            let Some(known) = self.known(pid).filter(|known| known.held_at < time) else { continue };
+            self.finish(pid, known.start_time / 10_000_000, Release::Continue);
+            released += 1;
+        }
+        released
+    }
+
+    /// The id of the kernel's table, for whoever shall let go of all when this process has crashed.
+    pub(crate) fn table(&self) -> Option<u32> {
+        Some(self.table.as_ref()?.info().ok()?.info.id)
+    }
+
+    /// Starts the thread that lets go of those whose time is over.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        settings: HoldSettings,
+        now: fn() -> Timestamp,
+        stop: &Arc<Stop>,
+        seen: SyncSender<Seen>,
+    ) -> Result<(), SensorError> {
+        let (holds, stop) = (Arc::clone(self), Arc::clone(stop));
+        spawn("urva-hold", move || {
+            let within = u64::try_from(settings.within.as_nanos()).unwrap_or(u64::MAX);
+            while !stop.is_told() {
+                std::thread::sleep(LOOK_EVERY);
+                let overdue = holds.release_before(crate::capture::boot_time().saturating_sub(within));
+                let overdue = overdue + holds.overdue.swap(0, Ordering::Relaxed);
+                if overdue == 0 {
+                    continue;
+                }
+                let detail = "processes that were held were let go without a verdict, since it took too long";
+                let (kind, at) = (GapKind::HeldTooLong, now());
+                let gap = Gap {
+                    kind,
+                    from: at,
+                    to: at,
+                    lost: Some(overdue),
+                    detail: detail.to_owned(),
+                    container: None,
+                };
+                if seen.try_send(Seen::Gap(Box::new(gap))).is_err() {
+                    holds.overdue.fetch_add(overdue, Ordering::Relaxed);
+                }
+            }
+            holds.release_before(u64::MAX);
+        })?;
+        Ok(())
+    }
+}
+
+/// The table of held processes, in the hands of a process that outlives the sensor.
+pub struct HeldProcesses(Holds);
+
+impl HeldProcesses {
+    /// The table that a running sensor named; see [`crate::Sensor::held_table`].
+    ///
+    /// # Errors
+    /// Where the sensor has ended, or without `CAP_SYS_ADMIN`.
+    pub fn of(id: u32) -> std::io::Result<Self> {
+        let table = MapHandle::from_map_id(id).map_err(std::io::Error::other)?;
+        Ok(Self(Holds::new(Some(table))))
+    }
+
+    /// Lets go of every process in it. Returns how many they were.
+    pub fn release(&self) -> u64 {
+        self.0.release_before(u64::MAX)
+    }
+}
+
+/// Signals the process unless it is another one of the same id by now.
+fn send(pid: u32, ticks: u64, signal: Signal) {
+    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    let Ok(process) = pidfd_open(id, PidfdFlags::empty()) else { return };
+    if start_ticks(pid) != Some(ticks) {
+        return;
+    }
+    if let Err(error) = pidfd_send_signal(&process, signal) {
+        tracing::warn!(pid, %error, "a process that was held could not be signalled");
+    }
+}
+
+fn bytes_of(value: &HeldProcess) -> [u8; size_of::<HeldProcess>()] {
+    let mut bytes = [0; size_of::<HeldProcess>()];
+    bytes[..8].copy_from_slice(&value.start_time.to_ne_bytes());
+    bytes[8..16].copy_from_slice(&value.held_at.to_ne_bytes());
+    bytes[16..20].copy_from_slice(&value.texts.to_ne_bytes());
+    bytes
+}

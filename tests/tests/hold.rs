@@ -1,0 +1,180 @@
+//! Where holding is on, a malicious text does not run: its first statement, which would write a marker, never happens. A
+//! benign one runs as ever.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+use end_to_end::{Container, Found, Rootfs, Runc, Urva, privileged, sample};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Rounds of each kind; more by `URVA_HOLD_ROUNDS`, for the figure in the documentation.
+const ROUNDS: usize = 5;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Two that hold the same processes would let them go for each other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// How a text gets to its interpreter. `FILE` stands for the path of its file, `TEXT` for itself.
+struct Kind {
+    name: &'static str,
+    is_python: bool,
+    command: &'static [&'static str],
+}
+
+const KINDS: &[Kind] = &[
+    Kind { name: "python file", is_python: true, command: &["python3", "FILE"] },
+    Kind { name: "python -c", is_python: true, command: &["python3", "-c", "TEXT"] },
+    Kind {
+        name: "python module",
+        is_python: true,
+        command: &["env", "PYTHONPATH=/opt", "python3", "-m", "NAME"],
+    },
+    Kind {
+        name: "decoded layer",
+        is_python: true,
+        command: &["python3", "-c", "exec(bytes(b ^ 90 for b in open('FILE.bin', 'rb').read()).decode())"],
+    },
+    Kind {
+        name: "imported module",
+        is_python: true,
+        command: &["env", "PYTHONPATH=/opt", "python3", "-Bc", "import NAME"],
+    },
+    Kind { name: "bash file", is_python: false, command: &["bash", "FILE"] },
+    Kind { name: "dash -c", is_python: false, command: &["dash", "-c", "TEXT"] },
+    Kind { name: "busybox file", is_python: false, command: &["/opt/busybox", "sh", "FILE"] },
+    Kind {
+        name: "bash eval",
+        is_python: false,
+        command: &["bash", "-c", "eval \"$(base64 -d < FILE.b64)\""],
+    },
+    Kind { name: "bash source", is_python: false, command: &["bash", "-c", ". FILE"] },
+];
+
+fn rounds() -> usize {
+    std::env::var("URVA_HOLD_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS)
+}
+
+struct Case<'a> {
+    container: &'a Container,
+    kind: &'a Kind,
+    name: String,
+}
+
+impl Case<'_> {
+    fn marker(&self) -> PathBuf {
+        self.container.root().join("opt/markers").join(&self.name)
+    }
+
+    fn text(&self, is_malicious: bool) -> String {
+        let (extension, benign) = if self.kind.is_python { ("py", "report") } else { ("sh", "count") };
+        let intent = if is_malicious { "malicious.token-theft" } else { "benign." };
+        let sample = match is_malicious {
+            true => sample(&format!("{intent}.{extension}")).unwrap(),
+            false => sample(&format!("{intent}{benign}.{extension}")).unwrap(),
+        };
+        if self.kind.is_python {
+            format!("open('/opt/markers/{}', 'w')\n{sample}", self.name)
+        } else {
+            format!(": > /opt/markers/{}\n{sample}", self.name)
+        }
+    }
+
+    fn run(&self, is_malicious: bool) -> i32 {
+        let text = self.text(is_malicious);
+        let extension = if self.kind.is_python { "py" } else { "sh" };
+        let file = format!("/opt/{}.{extension}", self.name);
+        self.container.write_file(&file, &text).unwrap();
+        let flipped: Vec<u8> = text.bytes().map(|byte| byte ^ 90).collect();
+        std::fs::write(self.container.root().join(format!("{}.bin", &file[1..])), flipped).unwrap();
+        use base64::Engine;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(&text);
+        std::fs::write(self.container.root().join(format!("{}.b64", &file[1..])), encoded).unwrap();
+        let fill =
+            |part: &&str| part.replace("FILE", &file).replace("TEXT", &text).replace("NAME", &self.name);
+        let command: Vec<String> = self.kind.command.iter().map(fill).collect();
+        self.container.exec_as((1000, 1000), &command, b"").unwrap().status
+    }
+}
+
+fn container() -> Container {
+    let container = Runc::container(&Rootfs::debian().unwrap())
+        .image_file(
+            "/opt/busybox",
+            std::fs::read(Rootfs::busybox().unwrap().path().join("bin/busybox")).unwrap(),
+        )
+        .start()
+        .unwrap();
+    let done = container.exec(["sh", "-c", "mkdir -p /opt/markers && chmod 777 /opt/markers /opt"]).unwrap();
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    // Interpreters are attached to when their first process is seen.
+    for warm in [["python3", "-c", "pass"], ["bash", "-c", ":"]] {
+        container.exec_as((0, 0), warm, b"").unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    container
+}
+
+#[test]
+fn the_first_statement_of_what_is_malicious_never_happens() {
+    if !privileged() {
+        return;
+    }
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // A debug build on a busy machine takes longer than a release build does.
+    let urva = Urva::start_with("[hold]\nenabled = true\nwithin_ms = 5000\n").unwrap();
+    let container = container();
+    let mut wrong = Vec::new();
+    for kind in KINDS {
+        for round in 0..rounds() {
+            let name = format!("{}_{round}", kind.name.replace([' ', '-'], "_"));
+            let case = Case { container: &container, kind, name };
+            let status = case.run(true);
+            if case.marker().exists() || status != 137 {
+                wrong.push(format!("{}: marker {}, status {status}", case.name, case.marker().exists()));
+            }
+            let twin = Case { name: format!("{}_twin", case.name), ..case };
+            let status = twin.run(false);
+            if !twin.marker().exists() || status != 0 {
+                wrong.push(format!("{}: marker {}, status {status}", twin.name, twin.marker().exists()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}\n{}", urva.site().log());
+    let malicious = KINDS.len() * rounds();
+    let findings = urva.wait_for_findings(container.id(), malicious, LIMIT).unwrap();
+    let held = findings.iter().filter(|found: &&Found| found.property("Hold_Action") == "KILL");
+    assert_eq!((findings.len(), held.count()), (malicious, malicious), "{}", urva.site().log());
+    urva.stop().unwrap();
+}
+
+#[test]
+fn what_is_held_goes_on_when_urva_ends_or_crashes() {
+    if !privileged() {
+        return;
+    }
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    for crash in [true, false] {
+        // Nothing judges while the detector is stopped, so what is started now stays held.
+        let urva = Urva::start_with("[hold]\nenabled = true\nwithin_ms = 60000\n").unwrap();
+        let container = container();
+        let detector = rustix::process::Pid::from_raw(urva.process("detector").unwrap()).unwrap();
+        rustix::process::kill_process(detector, rustix::process::Signal::STOP).unwrap();
+        let marker = container.root().join(format!("opt/markers/held-{crash}"));
+        let text = format!("open('/opt/markers/held-{crash}', 'w')");
+        std::thread::scope(|scope| {
+            let run = scope
+                .spawn(|| container.exec_as((1000, 1000), ["python3", "-c", &text], b"").unwrap().status);
+            std::thread::sleep(Duration::from_millis(500));
+            assert!(!marker.exists(), "it is held ({crash}): {}", urva.site().log());
+            let role = if crash { "sensor" } else { "detector" };
+            let process = rustix::process::Pid::from_raw(urva.process(role).unwrap()).unwrap();
+            rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+            assert_eq!(run.join().unwrap(), 0);
+            assert!(marker.exists());
+        });
+        // It is starting again what was killed: there is nothing more to wait for.
+        urva.kill().unwrap();
+    }
+}
