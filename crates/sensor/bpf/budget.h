@@ -8,8 +8,8 @@
  * A container is told by its outermost PID namespace below the host's: whatever namespaces and cgroups a
  * process makes, it stays in that one. Where a process shares the host's, its cgroup stands in.
  * Blind spot: containers of a Pod that share one PID namespace share one budget, and so does what runs in a
- * container of containers (Docker in Docker, a node of kind). A process in the host's PID namespace that may make
- * cgroups has as many budgets as it makes; it could do worse.
+ * container of containers (Docker in Docker, a node of kind). A process in the host's PID namespace that may
+ * make cgroups has as many budgets as it makes; it could do worse.
  */
 #ifndef URVA_BUDGET_H
 #define URVA_BUDGET_H
@@ -77,8 +77,8 @@ static __noinline __u64 budget_of(struct task_struct *task) {
 }
 
 /*
- * Whether a record of so many bytes of arguments may be sent. What a budget has used is kept as a time that lies
- * ahead of a clock that runs BUDGET_BURST_NS behind: one number, so that it can be changed by one atomic
+ * Whether a record of so many bytes of arguments may be sent. What a budget has used is kept as a time that
+ * lies ahead of a clock that runs BUDGET_BURST_NS behind: one number, so that it can be changed by one atomic
  * addition. Two CPUs that look at the same moment may both find the last of it, which is one record too many.
  */
 static __noinline bool may_send(__u64 whose, __u64 now, __u64 bytes) {

@@ -2,11 +2,11 @@
 /*
  * Stops the process that runs into a probe, until user space has a verdict.
  *
- * Guarantee: SIGSTOP is pending before the program returns, so the thread that ran into it executes nothing further
- * than the instruction that the probe lies on; the other threads stop with it. Each stop is in `held` before it
- * happens, so that whoever holds the table can let go of every process, whatever became of the sensor.
- * Blind spot: another process that may signal this one can continue it. A process with a controlling terminal is left
- * alone unless that is allowed: its shell would notice.
+ * Guarantee: SIGSTOP is pending before the program returns, so the thread that ran into it executes nothing
+ * further than the instruction that the probe lies on; the other threads stop with it. Each stop is in `held`
+ * before it happens, so that whoever holds the table can let go of every process, whatever became of the
+ * sensor. Blind spot: another process that may signal this one can continue it. A process with a controlling
+ * terminal is left alone unless that is allowed: its shell would notice.
  */
 #ifndef URVA_HOLD_H
 #define URVA_HOLD_H

@@ -2,18 +2,18 @@
 /*
  * Sees what chosen processes read from their standard input.
  *
- * User space attaches the first three programs to chosen processes only: to the instruction behind `syscall` in
- * the function of their C library that reads. There the registers still hold the descriptor and the buffer, and
- * already the number of bytes, so that one trap tells all. Attaching takes the kernel 6 to 20 ms, and a shell has
- * read its script by then. So the reads of a young process are seen where each system call of the host leaves the
- * kernel. That takes 0.1 ms to attach, but makes all calls slower: it is never left in place.
+ * User space attaches the first three programs to chosen processes only: to the instruction behind `syscall`
+ * in the function of their C library that reads. There the registers still hold the descriptor and the
+ * buffer, and already the number of bytes, so that one trap tells all. Attaching takes the kernel 6 to 20 ms,
+ * and a shell has read its script by then. So the reads of a young process are seen where each system call of
+ * the host leaves the kernel. That takes 0.1 ms to attach, but makes all calls slower: it is never left in
+ * place.
  *
  * Guarantee: bytes that such a process reads from the inode that was its standard input are sent in their
  * order, or leave a hole in the positions. A child of it is not followed: it is another thread group.
- * Blind spot: reads that do not go through the instructions that user space found: system calls of the program's
- * own, io_uring, mmap.
- * Not done here on purpose: nobody is stopped, nothing is changed. An exec and an exit of any process cost one
- * lookup.
+ * Blind spot: reads that do not go through the instructions that user space found: system calls of the
+ * program's own, io_uring, mmap. Not done here on purpose: nobody is stopped, nothing is changed. An exec and
+ * an exit of any process cost one lookup.
  */
 #include "kernel.h"
 #include "input.h"
@@ -47,7 +47,7 @@ struct {
         struct {                                                                                             \
             struct input_event event;                                                                        \
             __u8 data[SIZE];                                                                                 \
-        } *record;                                                                                           \
+        } * record;                                                                                          \
         if (!watch)                                                                                          \
             return 0;                                                                                        \
         record = bpf_ringbuf_reserve(&inputs, sizeof(*record), 0);                                           \
@@ -146,8 +146,8 @@ int after_read(struct pt_regs *registers) {
     return 0;
 }
 
-/* Behind a `syscall` that `read` shares with other calls (musl). Only descriptor 0 is believed to be read from:
- * a terminal or socket may be the input and the output. */
+/* Behind a `syscall` that `read` shares with other calls (musl). Only descriptor 0 is believed to be read
+ * from: a terminal or socket may be the input and the output. */
 SEC("uprobe")
 int after_any(struct pt_regs *registers) {
     long length = PT_REGS_RC(registers);

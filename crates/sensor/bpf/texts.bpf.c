@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0)
 /*
- * Sends every text that an interpreter compiles while it runs: what `exec`, `eval`, `compile` and imports of Python
- * and `eval` and `source` of Bash hand to the compiler, after all decoding.
+ * Sends every text that an interpreter compiles while it runs: what `exec`, `eval`, `compile` and imports of
+ * Python and `eval` and `source` of Bash hand to the compiler, after all decoding.
  *
- * Guarantee: the bytes that the compiler is about to read, as long as they are in memory, each text once for a process;
- * one that user space called harmless costs a hash and two lookups.
- * Blind spots: a thread that changes the text while it is compiled (two reads of a long text can differ; what is
- * remembered is the hash of what was sent); a text on a page that is not in memory, since a uprobe must not wait for
- * one (an attacker could make it wait for ever) - it is sent as far as it goes, and flagged; bytecode; and code that
+ * Guarantee: the bytes that the compiler is about to read, as long as they are in memory, each text once for
+ * a process; one that user space called harmless costs a hash and two lookups. Blind spots: a thread that
+ * changes the text while it is compiled (two reads of a long text can differ; what is remembered is the hash
+ * of what was sent); a text on a page that is not in memory, since a uprobe must not wait for one (an
+ * attacker could make it wait for ever) - it is sent as far as it goes, and flagged; bytecode; and code that
  * calls the compiler from within, past the exported function.
  */
 #include "kernel.h"
@@ -52,7 +52,8 @@ struct {
     __type(value, __u8);
 } sent SEC(".maps");
 
-/* A call of the compiler that may still be under way: a text that it compiles and runs can compile further ones. */
+/* A call of the compiler that may still be under way: a text that it compiles and runs can compile further
+ * ones. */
 struct frame {
     __u64 stack;
     __u64 return_address;
@@ -77,8 +78,8 @@ struct {
 } callers SEC(".maps");
 
 /*
- * Room to put a record together and to hash it. The program of a uprobe can be preempted by another task that runs
- * into the same probe on the same CPU, so a room is taken by compare-and-swap and not by CPU.
+ * Room to put a record together and to hash it. The program of a uprobe can be preempted by another task that
+ * runs into the same probe on the same CPU, so a room is taken by compare-and-swap and not by CPU.
  */
 struct room {
     __u64 state[4];
@@ -168,7 +169,8 @@ static __always_inline __u64 end_hash(struct room *room, __u64 length) {
     return (a ^ b ^ c ^ d) | 1;
 }
 
-/* Reads the next part of the text and hashes it. Returns its length; `is_end` says whether it was the last. Global as well. */
+/* Reads the next part of the text and hashes it. Returns its length; `is_end` says whether it was the last.
+ * Global as well. */
 __noinline __u32 next_part(struct room *room, __u64 text) {
     if (!room)
         return 0;
@@ -264,10 +266,10 @@ static __always_inline void fill(struct text_event *event, struct task_struct *t
 }
 
 /*
- * Finds the innermost call that is still under way: one that lies higher on the stack by what an evaluation takes at
- * least, and whose return address still stands there. A call that has returned can pass for one that has not where
- * nothing was written to its place since. Elsewhere than on x86 a function is not entered with its return address on the
- * stack.
+ * Finds the innermost call that is still under way: one that lies higher on the stack by what an evaluation
+ * takes at least, and whose return address still stands there. A call that has returned can pass for one that
+ * has not where nothing was written to its place since. Elsewhere than on x86 a function is not entered with
+ * its return address on the stack.
  */
 static __noinline __u64 find_caller(struct frames *frames, __u64 stack) {
     __u64 innermost = ~0ULL, key = 0;
