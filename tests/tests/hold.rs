@@ -174,7 +174,21 @@ fn what_is_held_goes_on_when_urva_ends_or_crashes() {
             assert_eq!(run.join().unwrap(), 0);
             assert!(marker.exists());
         });
-        // It is starting again what was killed: there is nothing more to wait for.
+        // A detector that is stopped ends with its supervisor all the same.
+        let last = urva.process("detector").map(|pid| std::path::PathBuf::from(format!("/proc/{pid}")));
         urva.kill().unwrap();
+        let is_left = || {
+            [Some(format!("/proc/{}", detector.as_raw_nonzero()).into()), last.as_ref().ok().cloned()]
+                .into_iter()
+                .flatten()
+                .any(|folder: PathBuf| folder.exists())
+        };
+        for _ in 0..100 {
+            if !is_left() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(!is_left(), "a detector is left behind");
     }
 }

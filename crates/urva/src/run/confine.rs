@@ -51,6 +51,7 @@ pub(super) fn confine((uid, gid): (u32, u32), state: &Path) -> anyhow::Result<Co
     let entered = rustix::process::chroot(state).and_then(|()| rustix::process::chdir("/"));
     entered.with_context(|| format!("making the state folder {} the root", state.display()))?;
     become_user(uid, gid)?;
+    super::go_on_without_parent()?;
     drop_capabilities()?;
     let landlock = restrict_files(Path::new("/"))?;
     restrict_system_calls()?;

@@ -20,6 +20,7 @@ mod watchdog;
 
 use crate::cli::{Globals, ProcessArgs, RunArgs};
 use crate::config::Config;
+use anyhow::Context;
 use evidence::Timestamp;
 use link::Replaced;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -64,6 +65,7 @@ pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<E
     // Without a controlling terminal nothing can be typed into it, and Ctrl-C reaches the supervisor alone, which ends
     // the children in order. A process that leads its group already, as in a test, has none to leave.
     let _ = rustix::process::setsid();
+    go_on_without_parent()?;
     go_first();
     let config = globals.load_config()?;
     let since = args.gone_since.map(Timestamp);
@@ -89,6 +91,13 @@ fn ignore_signals() -> anyhow::Result<()> {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     Ok(())
+}
+
+/// A process that somebody has stopped goes on when the supervisor ends, sees the end of its socket, and ends in order.
+/// Whoever becomes another user has to ask for it again.
+fn go_on_without_parent() -> anyhow::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT))
+        .context("asking for a signal at the supervisor's end")
 }
 
 fn start_log() {
