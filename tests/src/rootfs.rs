@@ -16,6 +16,21 @@ impl Rootfs {
         Self::make("debian")
     }
 
+    /// Debian 11, with CPython 3.9.
+    pub fn bullseye() -> Result<Self> {
+        Self::make("bullseye")
+    }
+
+    /// Debian 13, with CPython 3.13, its library, and PyPy.
+    pub fn trixie() -> Result<Self> {
+        Self::make("trixie")
+    }
+
+    /// Debian's development version, with the newest CPython that it has.
+    pub fn sid() -> Result<Self> {
+        Self::make("sid")
+    }
+
     /// busybox with a link for each of its commands, and nothing else.
     pub fn busybox() -> Result<Self> {
         Self::make("busybox")

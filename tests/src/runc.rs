@@ -198,8 +198,27 @@ impl Container {
         args: impl IntoIterator<Item = S>,
         input: &[u8],
     ) -> Result<Output> {
+        self.exec_with(&["--user", &format!("{uid}:{gid}")], args, input)
+    }
+
+    /// Runs a program in a working folder, as root, with bytes on standard input, to its end.
+    pub fn exec_in<S: AsRef<str>>(
+        &self,
+        folder: &str,
+        args: impl IntoIterator<Item = S>,
+        input: &[u8],
+    ) -> Result<Output> {
+        self.exec_with(&["--cwd", folder], args, input)
+    }
+
+    fn exec_with<S: AsRef<str>>(
+        &self,
+        options: &[&str],
+        args: impl IntoIterator<Item = S>,
+        input: &[u8],
+    ) -> Result<Output> {
         let mut command = limited_runc();
-        command.args(["exec", "--user", &format!("{uid}:{gid}"), self.id()]);
+        command.arg("exec").args(options).arg(self.id());
         command.args(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         output(command, input, self.id())
     }
