@@ -68,10 +68,12 @@ pub(crate) enum Expected {
     Noted(&'static str),
     /// It is a race. A finding in one run at least; not in each, for this reason.
     Race(&'static str),
+    /// It is a race that this host may lose each time, for this reason; nothing is claimed but that the twin stays unfound.
+    Either(&'static str),
     /// No finding in any run, for this reason.
     Blind(&'static str),
 }
-pub(crate) use Expected::{Blind, Caught, CaughtWith, Noted, Race};
+pub(crate) use Expected::{Blind, Caught, CaughtWith, Either, Noted, Race};
 
 impl Expected {
     /// As the table says it.
@@ -81,6 +83,7 @@ impl Expected {
             CaughtWith(note) => ("caught, with reduced coverage", note),
             Noted(note) => ("caught, at times with reduced coverage", note),
             Race(reason) => ("a race: caught, but not each time", reason),
+            Either(reason) => ("a race: often missed", reason),
             Blind(reason) => ("blind", reason),
         }
     }
