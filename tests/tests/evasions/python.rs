@@ -158,7 +158,7 @@ pub(crate) const HIDDEN: Group = Group {
         },
         blind(
             packed("3 MiB of comments on both sides", "PY /opt/pack.py middle"),
-            "of a file above the limit head and tail are judged; the finding of another run would say so",
+            "of a file above the limit only head and tail are judged",
         ),
     ],
 };
