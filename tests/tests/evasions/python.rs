@@ -29,7 +29,7 @@ const EARLY: Expected = Race(
 );
 const BUSY: &str =
     "the file is read some milliseconds after the start; on a busy host the script may be faster";
-const NO_PLACE: &str = "no place for a probe is found in the C library of these releases, so that only what comes at once is seen";
+const NO_PLACE: &str = "the C libraries of these releases read by code in which no place for a probe is known, so that only what comes at once is seen";
 /// Where the C library is not Debian 12's.
 const ELSEWHERE: &[Place] = &[Place::Python39, Place::Python313, Place::Shared, Place::Newest];
 const HEAD_AND_TAIL: &str = "head and tail only";
