@@ -7,7 +7,7 @@ mod impairment;
 mod sheet;
 mod source;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use sheet::fit;
 

