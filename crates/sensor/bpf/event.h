@@ -115,17 +115,13 @@ struct text_event {
     __u64 key;        /* on the last record, a keyed hash of all that was sent; else 0 */
     __u64 offset;     /* of its first byte in the text */
     __u64 caller;   /* key of the text whose compilation and run this one is part of; 0 where there is none */
-    __u64 cgroup;   /* id in the v2 hierarchy */
     __u64 stack;    /* the thread's stack pointer: a caller's is higher */
     __u32 kind;     /* EVENT_TEXT */
     __u32 function; /* enum text_function */
     __u32 flags;    /* enum text_flags */
     __u32 pid;      /* thread group id, host's PID namespace */
     __u32 thread;   /* thread id, host's PID namespace */
-    __u32 mount_namespace;
-    __u32 length; /* bytes behind this header */
-    __u32 unused;
-    __u8 comm[16];
+    __u32 length;   /* bytes behind this header */
     __u8 name[256]; /* what the second argument points to */
 };
 

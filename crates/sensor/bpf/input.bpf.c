@@ -130,6 +130,15 @@ static __noinline int send_bytes(struct input_watch *watch, __u64 buffer, __u64 
     return 0;
 }
 
+/* What a `read` has read. */
+static __always_inline int send_read(struct input_watch *watch, __u64 buffer, long length) {
+    if (length == 0)
+        send_kind(watch->id, watch->position, INPUT_EOF);
+    else
+        send_bytes(watch, buffer, length);
+    return 0;
+}
+
 /* Behind the `syscall` of a `read`. */
 SEC("uprobe")
 int after_read(struct pt_regs *registers) {
@@ -139,11 +148,7 @@ int after_read(struct pt_regs *registers) {
     struct input_watch *watch = watch_of(PT_REGS_PARM1(registers));
     if (!watch || was_seen(watch))
         return 0;
-    if (length == 0)
-        send_kind(watch->id, watch->position, INPUT_EOF);
-    else
-        send_bytes(watch, PT_REGS_PARM2(registers), length);
-    return 0;
+    return send_read(watch, PT_REGS_PARM2(registers), length);
 }
 
 /* Behind a `syscall` that `read` shares with other calls (musl). Only descriptor 0 is believed to be read
@@ -210,11 +215,7 @@ int BPF_PROG(young_read, struct pt_regs *registers, long length) {
     watch->seen_at = bpf_ktime_get_ns();
     if (number == SYS_READV)
         return send_parts(watch, registers->rsi, length);
-    if (length == 0)
-        send_kind(watch->id, watch->position, INPUT_EOF);
-    else
-        send_bytes(watch, registers->rsi, length);
-    return 0;
+    return send_read(watch, registers->rsi, length);
 }
 #endif
 

@@ -252,7 +252,6 @@ static __always_inline void fill(struct text_event *event, struct task_struct *t
     __u64 ids = bpf_get_current_pid_tgid();
     event->time = bpf_ktime_get_boot_ns();
     event->start_time = BPF_CORE_READ(task, group_leader, start_boottime);
-    event->cgroup = bpf_get_current_cgroup_id();
     event->stack = PT_REGS_SP(ctx);
     event->kind = EVENT_TEXT;
     event->function = function;
@@ -260,9 +259,6 @@ static __always_inline void fill(struct text_event *event, struct task_struct *t
     event->thread = ids;
     event->flags = 0;
     event->caller = 0;
-    event->unused = 0;
-    event->mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-    bpf_get_current_comm(event->comm, sizeof(event->comm));
 }
 
 /*

@@ -59,17 +59,13 @@ fn rust_fields() -> Vec<(&'static str, &'static str, usize, usize)> {
         key,
         offset,
         caller,
-        cgroup,
         stack,
         kind,
         function,
         flags,
         pid,
         thread,
-        mount_namespace,
         length,
-        unused,
-        comm,
         name,
     ));
     fields

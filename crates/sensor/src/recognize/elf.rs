@@ -7,7 +7,7 @@ use super::ReadAt;
 use object::elf::{
     DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, DT_SYMTAB, FileHeader32, FileHeader64, PF_W, PF_X,
 };
-use object::elf::{PT_DYNAMIC, PT_LOAD, STT_FUNC};
+use object::elf::{DynamicTag, PT_DYNAMIC, PT_LOAD, STT_FUNC};
 use object::pod::{from_bytes, slice_from_bytes};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, Sym};
 use object::{Endian, Endianness};
@@ -71,26 +71,52 @@ pub(super) fn open(reader: &mut Reader<'_>) -> Option<Image> {
     }
 }
 
-fn image<H: FileHeader<Endian = Endianness>>(reader: &mut Reader<'_>, head: &[u8]) -> Option<Image> {
-    let (header, _) = from_bytes::<H>(head).ok()?;
-    let endian = header.endian().ok()?;
-    let count = header.e_phnum(endian).min(HEADERS_MAX);
-    let size = size_of::<H::ProgramHeader>() as u64;
-    let bytes = reader.read(header.e_phoff(endian).into(), u64::from(count) * size)?;
-    let (segments, _) = slice_from_bytes::<H::ProgramHeader>(&bytes, usize::from(count)).ok()?;
-    let mut image = Image { strings: Vec::new(), is_static: true, constants: constants(segments, endian) };
-    if let Some(dynamic) = segments.iter().find(|segment| segment.p_type(endian) == PT_DYNAMIC) {
-        let (offset, length) = dynamic.file_range(endian);
-        let bytes = reader.read(offset, length.min(DYNAMIC_MAX))?;
-        let count = bytes.len() / size_of::<H::Dyn>();
-        let (entries, _) = slice_from_bytes::<H::Dyn>(&bytes, count).ok()?;
-        let entries = || entries.iter().take_while(|entry| entry.tag(endian) != DT_NULL);
-        let value = |tag| entries().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
-        image.is_static = value(DT_NEEDED).is_none();
-        if let (Some(address), Some(length)) = (value(DT_STRTAB), value(DT_STRSZ)) {
-            let offset = file_offset(segments, endian, address)?;
-            image.strings = reader.read(offset, length.min(STRINGS_MAX))?;
+/// What a program loader reads first.
+struct Headers<H: FileHeader> {
+    endian: Endianness,
+    segments: Vec<H::ProgramHeader>,
+    /// Empty for what is linked statically.
+    dynamic: Vec<H::Dyn>,
+}
+
+impl<H: FileHeader<Endian = Endianness>> Headers<H> {
+    fn read(reader: &mut Reader<'_>, head: &[u8]) -> Option<Self> {
+        let (header, _) = from_bytes::<H>(head).ok()?;
+        let endian = header.endian().ok()?;
+        let count = header.e_phnum(endian).min(HEADERS_MAX);
+        let size = size_of::<H::ProgramHeader>() as u64;
+        let bytes = reader.read(header.e_phoff(endian).into(), u64::from(count) * size)?;
+        let (segments, _) = slice_from_bytes::<H::ProgramHeader>(&bytes, usize::from(count)).ok()?;
+        let mut headers = Self { endian, segments: segments.to_vec(), dynamic: Vec::new() };
+        if let Some(dynamic) = segments.iter().find(|segment| segment.p_type(endian) == PT_DYNAMIC) {
+            let (offset, length) = dynamic.file_range(endian);
+            let bytes = reader.read(offset, length.min(DYNAMIC_MAX))?;
+            let (entries, _) = slice_from_bytes::<H::Dyn>(&bytes, bytes.len() / size_of::<H::Dyn>()).ok()?;
+            headers.dynamic = entries.to_vec();
         }
+        Some(headers)
+    }
+
+    fn value(&self, tag: DynamicTag) -> Option<u64> {
+        let mut entries = self.dynamic.iter().take_while(|entry| entry.tag(self.endian) != DT_NULL);
+        entries.find(|entry| entry.tag(self.endian) == tag).map(|entry| entry.val(self.endian))
+    }
+
+    /// Where in the file the byte lies that is loaded at `address`.
+    fn offset(&self, address: u64) -> Option<u64> {
+        file_offset(&self.segments, self.endian, address)
+    }
+}
+
+fn image<H: FileHeader<Endian = Endianness>>(reader: &mut Reader<'_>, head: &[u8]) -> Option<Image> {
+    let headers = Headers::<H>::read(reader, head)?;
+    let mut image = Image {
+        strings: Vec::new(),
+        is_static: headers.value(DT_NEEDED).is_none(),
+        constants: constants(&headers.segments, headers.endian),
+    };
+    if let (Some(address), Some(length)) = (headers.value(DT_STRTAB), headers.value(DT_STRSZ)) {
+        image.strings = reader.read(headers.offset(address)?, length.min(STRINGS_MAX))?;
     }
     Some(image)
 }
@@ -112,24 +138,13 @@ fn functions_in<H: FileHeader<Endian = Endianness>>(
     head: &[u8],
     names: &[&[u8]],
 ) -> Option<Vec<(usize, u64)>> {
-    let (header, _) = from_bytes::<H>(head).ok()?;
-    let endian = header.endian().ok()?;
-    let count = header.e_phnum(endian).min(HEADERS_MAX);
-    let size = size_of::<H::ProgramHeader>() as u64;
-    let bytes = reader.read(header.e_phoff(endian).into(), u64::from(count) * size)?;
-    let (segments, _) = slice_from_bytes::<H::ProgramHeader>(&bytes, usize::from(count)).ok()?;
-    let dynamic = segments.iter().find(|segment| segment.p_type(endian) == PT_DYNAMIC)?;
-    let (offset, length) = dynamic.file_range(endian);
-    let bytes = reader.read(offset, length.min(DYNAMIC_MAX))?;
-    let (entries, _) = slice_from_bytes::<H::Dyn>(&bytes, bytes.len() / size_of::<H::Dyn>()).ok()?;
-    let entries = || entries.iter().take_while(|entry| entry.tag(endian) != DT_NULL);
-    let value = |tag| entries().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
-
-    let (strings_at, symbols_at) = (value(DT_STRTAB)?, value(DT_SYMTAB)?);
-    let strings = file_offset(segments, endian, strings_at)?;
-    let strings = reader.read(strings, value(DT_STRSZ)?.min(STRINGS_MAX))?;
+    let headers = Headers::<H>::read(reader, head)?;
+    let endian = headers.endian;
+    let (strings_at, symbols_at) = (headers.value(DT_STRTAB)?, headers.value(DT_SYMTAB)?);
+    let strings = headers.offset(strings_at)?;
+    let strings = reader.read(strings, headers.value(DT_STRSZ)?.min(STRINGS_MAX))?;
     let length = strings_at.checked_sub(symbols_at).unwrap_or(SYMBOLS_MAX).min(SYMBOLS_MAX);
-    let symbols = reader.read(file_offset(segments, endian, symbols_at)?, length)?;
+    let symbols = reader.read(headers.offset(symbols_at)?, length)?;
     let (symbols, _) = slice_from_bytes::<H::Sym>(&symbols, symbols.len() / size_of::<H::Sym>()).ok()?;
 
     let name_of = |symbol: &H::Sym| {
@@ -139,7 +154,7 @@ fn functions_in<H: FileHeader<Endian = Endianness>>(
     let found = symbols.iter().filter(|symbol| symbol.st_type() == STT_FUNC).filter_map(|symbol| {
         let name = name_of(symbol)?;
         let index = names.iter().position(|wanted| *wanted == name)?;
-        Some((index, code_offset(segments, endian, symbol.st_value(endian).into())?))
+        Some((index, code_offset(&headers.segments, endian, symbol.st_value(endian).into())?))
     });
     Some(found.take(names.len()).collect())
 }

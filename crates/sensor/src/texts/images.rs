@@ -128,6 +128,7 @@ impl Images {
         let maps = std::fs::read(format!("/proc/{pid}/maps")).ok().filter(|maps| !maps.is_empty())?;
         let paths =
             maps.split(|byte| *byte == b'\n').take(MAPPINGS_MAX).filter_map(|line| Some(code(line)?.1));
+        let root = crate::file::Root::of_process(pid)?;
         let mut is_found = false;
         let mut before: &[u8] = b"";
         for path in paths {
@@ -135,7 +136,6 @@ impl Images {
                 continue;
             }
             before = path;
-            let root = crate::file::Root::of_process(pid)?;
             is_found |= root.open(path).is_ok_and(|found| self.look_at(&found.file));
         }
         Some(is_found)
