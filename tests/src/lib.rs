@@ -27,7 +27,7 @@ pub use containerd::{Containerd, Pod, PodContainer};
 pub use docker::Docker;
 pub use official::check_with_official_library;
 pub use podman::{Podman, PodmanService};
-pub use privileges::privileged;
+pub use privileges::{privileged, privileged_and_alone};
 pub use rootfs::Rootfs;
 pub use runc::{Container, ContainerBuilder, Output, Runc};
 pub use samples::{sample, variant};

@@ -1,20 +1,16 @@
 //! Where holding is on, a malicious text does not run: its first statement, which would write a marker, never happens. A
-//! benign one runs as ever.
+//! benign one runs as ever. One test at a time: two that hold the same processes would let them go for each other.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
-use end_to_end::{Container, Found, Rootfs, Runc, Urva, privileged, sample};
+use end_to_end::{Container, Found, Rootfs, Runc, Urva, privileged_and_alone, sample};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Rounds of each kind; more by `URVA_HOLD_ROUNDS`, for the figure in the documentation.
 const ROUNDS: usize = 5;
 
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// Two that hold the same processes would let them go for each other.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// How a text gets to its interpreter. `FILE` stands for the path of its file, `TEXT` for itself.
 struct Kind {
@@ -118,10 +114,7 @@ fn container() -> Container {
 
 #[test]
 fn the_first_statement_of_what_is_malicious_never_happens() {
-    if !privileged() {
-        return;
-    }
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(_alone) = privileged_and_alone() else { return };
     // A debug build on a busy machine takes longer than a release build does.
     let urva = Urva::start_with("[hold]\nenabled = true\nwithin_ms = 5000\n").unwrap();
     let container = container();
@@ -151,10 +144,7 @@ fn the_first_statement_of_what_is_malicious_never_happens() {
 
 #[test]
 fn what_is_held_goes_on_when_urva_ends_or_crashes() {
-    if !privileged() {
-        return;
-    }
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(_alone) = privileged_and_alone() else { return };
     for crash in [true, false] {
         // Nothing judges while the detector is stopped, so what is started now stays held.
         let urva = Urva::start_with("[hold]\nenabled = true\nwithin_ms = 60000\n").unwrap();

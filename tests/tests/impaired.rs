@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
-use end_to_end::{Rootfs, Runc, Urva, check_with_official_library, privileged, variant};
+use end_to_end::{Rootfs, Runc, Urva, check_with_official_library, privileged_and_alone, variant};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -45,17 +45,13 @@ fn check(kind: &str, words: &str, disturb: impl FnOnce(&Urva)) {
 
 #[test]
 fn a_sensor_that_is_stopped_is_noticed_and_goes_on() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     check("PROCESS_STOPPED", "the sensor (process", |urva| kill("-STOP", urva.process("sensor").unwrap()));
 }
 
 #[test]
 fn a_detector_that_is_stopped_is_noticed_and_goes_on() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     check("PROCESS_STOPPED", "the detector (process", |urva| {
         kill("-STOP", urva.process("detector").unwrap())
     });
@@ -63,26 +59,20 @@ fn a_detector_that_is_stopped_is_noticed_and_goes_on() {
 
 #[test]
 fn a_supervisor_that_is_stopped_is_noticed_and_goes_on() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     check("PROCESS_STOPPED", "the supervisor (process", |urva| kill("-STOP", urva.pid()));
 }
 
 #[test]
 fn a_sensor_or_detector_that_is_killed_is_a_finding() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     check("SENSOR_RESTARTED", "signal: 9", |urva| kill("-KILL", urva.process("sensor").unwrap()));
     check("DETECTOR_RESTARTED", "signal: 9", |urva| kill("-KILL", urva.process("detector").unwrap()));
 }
 
 #[test]
 fn a_supervisor_that_is_killed_is_a_finding_at_once_and_at_the_next_start() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     let urva = Urva::start().unwrap();
     let site = urva.site().clone();
     urva.kill().unwrap();
@@ -107,9 +97,7 @@ fn a_supervisor_that_is_killed_is_a_finding_at_once_and_at_the_next_start() {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn a_probe_that_is_removed_is_noticed_and_comes_back() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     check("PROBE_REMOVED", "somebody removed it", |urva| {
         let folder = urva.site().scratch().unwrap();
         let (source, program) = (folder.join("close.c"), folder.join("close"));
