@@ -302,5 +302,5 @@ fn each_way_to_run_a_malicious_script_is_found_and_its_benign_twin_is_not() {
     let benign = cases.iter().filter(|case| !case.is_malicious).count() as u64;
     // Containers of other tests may add to it.
     assert!(counters.judged - counters.malicious >= benign, "benign scripts were not judged: {counters:?}");
-    assert_eq!((counters.gaps, counters.lost), (0, 0), "{:?}", record::gaps(&site));
+    assert!(counters.losses.is_empty(), "{:?}", record::gaps(&site));
 }

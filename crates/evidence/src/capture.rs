@@ -366,6 +366,40 @@ impl fmt::Display for ScriptKind {
     }
 }
 
+impl CoverageNote {
+    /// The name under which counters know it, without what differs from capture to capture.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::ArgumentsCut => "ARGUMENTS_CUT",
+            Self::EnvironmentCut => "ENVIRONMENT_CUT",
+            Self::HeadAndTail => "HEAD_AND_TAIL",
+            Self::ContentNotCaptured(reason) => reason.as_str(),
+            Self::IdentityChanged => "IDENTITY_CHANGED",
+            Self::StartedEarlier => "STARTED_EARLIER",
+            Self::ReadThroughSibling => "READ_THROUGH_SIBLING",
+            Self::HashIncomplete => "HASH_INCOMPLETE",
+            Self::TextUnreadable => "TEXT_UNREADABLE",
+            Self::InputLate => "INPUT_LATE",
+            Self::InputLost => "INPUT_LOST",
+        }
+    }
+}
+
+impl NotCaptured {
+    /// The name under which counters know it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::StandardInput => "NOT_CAPTURED_STANDARD_INPUT",
+            Self::Interactive => "NOT_CAPTURED_INTERACTIVE",
+            Self::ProcessGone => "NOT_CAPTURED_PROCESS_GONE",
+            Self::NoSuchFile => "NOT_CAPTURED_NO_SUCH_FILE",
+            Self::NotARegularFile(_) => "NOT_CAPTURED_NOT_A_REGULAR_FILE",
+            Self::NoSuchModule => "NOT_CAPTURED_NO_SUCH_MODULE",
+            Self::Unreadable(_) => "NOT_CAPTURED_UNREADABLE",
+        }
+    }
+}
+
 impl fmt::Display for NotCaptured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -34,7 +34,7 @@ pub use lock::StateLock;
 pub use query::{Cursor, Page, Query};
 pub use record::{Outcome, Recorded};
 pub use retain::{Removed, RetentionPolicy};
-pub use runs::{Begun, Counters, Previous, Run, RunId, RunStart};
+pub use runs::{Begun, Counters, Loss, Previous, Run, RunId, RunStart};
 
 /// The database, open. One connection, so calls wait for each other; SQLite itself works on a thread of its own.
 #[derive(Debug)]

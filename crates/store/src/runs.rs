@@ -7,12 +7,13 @@ use evidence::{Gap, GapKind, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{FromRow, Row as _};
+use std::collections::BTreeMap;
 
 /// Runs that are kept, the newest ones.
 const KEPT_RUNS: i64 = 1_000;
 
 /// Which run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RunId(i64);
 
 /// What is known of a run at its start.
@@ -31,12 +32,14 @@ pub struct RunStart {
 }
 
 /// What a run has counted since its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counters {
-    /// Executions of scripts.
+    /// Scripts that were executed, and texts that they compiled while they ran.
     pub captured: u64,
-    /// Of these, those whose text was judged.
+    /// Of these, texts that were compiled at run time.
+    pub compiled: u64,
+    /// Of the captured ones, those whose text was judged.
     pub judged: u64,
     /// Of these, those judged malicious.
     pub malicious: u64,
@@ -44,10 +47,40 @@ pub struct Counters {
     pub suspicious: u64,
     /// Executions whose text was not captured.
     pub not_captured: u64,
-    /// Gaps.
+    /// Texts whose process was stopped until they were judged.
+    pub held: u64,
+    /// Of these, those judged malicious.
+    pub held_malicious: u64,
+    /// Captures by what is missing or doubtful in them: [`evidence::CoverageNote::as_str`]. One may have several notes.
+    pub notes: BTreeMap<String, u64>,
+    /// What was lost, by what happened.
+    pub losses: BTreeMap<GapKind, Loss>,
+}
+
+/// What was lost in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Loss {
+    /// How many gaps there were.
     pub gaps: u64,
     /// Executions that are known to be lost in them.
     pub lost: u64,
+}
+
+impl Counters {
+    /// Takes a gap in.
+    pub fn add_gap(&mut self, gap: &Gap) {
+        let loss = self.losses.entry(gap.kind).or_default();
+        loss.gaps += 1;
+        loss.lost = loss.lost.saturating_add(gap.lost.unwrap_or(0));
+    }
+
+    /// All losses together.
+    pub fn lost(&self) -> Loss {
+        self.losses.values().fold(Loss::default(), |sum, loss| Loss {
+            gaps: sum.gaps + loss.gaps,
+            lost: sum.lost.saturating_add(loss.lost),
+        })
+    }
 }
 
 /// One run of urva.

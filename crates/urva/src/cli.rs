@@ -25,6 +25,7 @@ const STYLES: Styles = Styles::styled()
 const EXAMPLES: &str = "\
 Examples:
   urva run                                   watch this host
+  urva status                                whether it watches, what it has seen and missed
   urva findings list --since 1h              what was found in the last hour
   urva findings list --namespace shop        what was found in one namespace
   urva findings show 3fa9                    all about the finding whose id begins with 3fa9
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     /// One of the processes that `urva run` starts
     #[command(hide = true)]
     Process(ProcessArgs),
+    /// Say whether urva watches, what it has seen and what it has missed; 2 where it does not watch
+    Status(StatusArgs),
     /// List findings, or show one
     #[command(subcommand)]
     Findings(FindingsCommand),
@@ -161,6 +164,21 @@ pub(crate) struct DoctorArgs {
     /// How to write it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// How to write it; prometheus is Prometheus' text format, for a textfile collector
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub(crate) format: StatusFormat,
+}
+
+/// As [`Format`], and for Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusFormat {
+    Text,
+    Json,
+    Prometheus,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod model;
 mod output;
 mod run;
 mod scan;
+mod status;
 mod train;
 
 use clap::{CommandFactory, Parser};
@@ -40,6 +41,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args, globals),
         Command::Process(args) => run::process(args, globals),
         Command::Findings(command) => findings::run(command, globals),
+        Command::Status(args) => status::run(args, globals),
         Command::Scan(args) => scan::run(args, globals),
         Command::Train(args) => train::train(args),
         Command::Eval(args) => train::eval(args),

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
-use store::Store;
+use store::{Counters, RunStart, Store};
 
 const NOON: Timestamp = Timestamp(1_795_262_400_250_000_000);
 
@@ -366,4 +366,61 @@ fn a_method_is_measured_for_people_for_machines_and_for_a_card() {
     std::fs::write(&corpus, small_corpus() + "{\n").expect("written");
     check(&run(&["eval", &corpus]), 2, &[], &["made.jsonl, line 25: EOF while parsing", "--skip-broken"]);
     check(&run(&["eval", &corpus, "--skip-broken"]), 0, &["made.jsonl: 1 unreadable"], &[]);
+}
+
+/// A state folder in which a run of `urva` has begun at `started_at`, and counted a moment ago.
+fn watched(started_at: Timestamp, is_ended: bool) -> tempfile::TempDir {
+    let state = folder();
+    tokio::runtime::Builder::new_current_thread().build().expect("runtime").block_on(async {
+        let store = Store::open(state.path().join("urva.db")).await.expect("a new store");
+        let start = RunStart {
+            started_at,
+            version: "0.1.0".to_owned(),
+            model: "test@0123456789ab".to_owned(),
+            host: "node-1".to_owned(),
+            pid: 4242,
+        };
+        let run = store.begin_run(&start).await.expect("begun").id;
+        let mut counters = Counters { captured: 70, judged: 69, not_captured: 1, ..Counters::default() };
+        counters.notes.insert("NOT_CAPTURED_PROCESS_GONE".to_owned(), 1);
+        let now = Timestamp::from_seconds(now());
+        let done = if is_ended {
+            store.end_run(run, now, &counters).await
+        } else {
+            store.heartbeat(run, now, &counters).await
+        };
+        done.expect("counted");
+        store.close().await.expect("closed");
+    });
+    state
+}
+
+#[allow(clippy::disallowed_methods, reason = "the command compares with the clock")]
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after the epoch").as_secs()
+}
+
+#[test]
+fn the_status_tells_whether_somebody_watches() {
+    let none = folder();
+    check(&urva(none.path(), &["status"]), 2, &[], &["nobody has watched yet", "urva run"]);
+    let watches = watched(NOON, false);
+    check(&urva(watches.path(), &["status"]), 0, &["watches node-1: process 4242", "texts seen", "70"], &[]);
+    let ended = watched(NOON, true);
+    check(&urva(ended.path(), &["status"]), 2, &["does not watch node-1: it was stopped at"], &[]);
+}
+
+#[test]
+fn the_status_is_there_for_machines() {
+    let state = watched(NOON, false);
+    let output = urva(state.path(), &["status", "--format", "json"]);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&status["watches"], &status["counters"]["captured"]), (&true.into(), &70.into()));
+    let prometheus = urva(state.path(), &["status", "--format", "prometheus"]);
+    check(
+        &prometheus,
+        0,
+        &["urva_up 1", "urva_coverage_notes_total{note=\"NOT_CAPTURED_PROCESS_GONE\"} 1"],
+        &[],
+    );
 }

@@ -1,8 +1,8 @@
 //! The record of urva's own runs.
 
 use crate::samples::{NOON, Sandbox};
-use evidence::{GapKind, Timestamp};
-use store::{Counters, Previous, RunStart};
+use evidence::{Gap, GapKind, Timestamp};
+use store::{Counters, Loss, Previous, RunStart};
 
 fn start(seconds: u64) -> RunStart {
     RunStart {
@@ -40,15 +40,22 @@ async fn a_run_that_was_killed_leaves_a_gap_from_its_last_sign_of_life() {
 async fn a_run_that_was_stopped_says_so() {
     let sandbox = Sandbox::new().await;
     let run = sandbox.store.begin_run(&start(0)).await.unwrap();
-    let counters = Counters {
+    let mut counters = Counters {
         captured: 9,
         judged: 8,
         malicious: 1,
         suspicious: 2,
         not_captured: 1,
-        gaps: 3,
-        lost: u64::MAX,
+        ..Counters::default()
     };
+    counters.notes.insert("HEAD_AND_TAIL".to_owned(), 3);
+    for (kind, lost) in
+        [(GapKind::OverBudget, Some(u64::MAX)), (GapKind::OverBudget, Some(1)), (GapKind::Starved, None)]
+    {
+        counters.add_gap(&Gap { kind, from: at(1), to: at(2), lost, detail: String::new(), container: None });
+    }
+    assert_eq!(counters.losses[&GapKind::OverBudget], Loss { gaps: 2, lost: u64::MAX });
+    assert_eq!(counters.lost(), Loss { gaps: 3, lost: u64::MAX });
     sandbox.store.end_run(run.id, at(20), &counters).await.unwrap();
     let latest = sandbox.store.latest_run().await.unwrap().unwrap();
     assert_eq!((latest.start, latest.ended_at, latest.counters), (start(0), Some(at(20)), counters));

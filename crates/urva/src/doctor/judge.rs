@@ -6,6 +6,7 @@ use super::programs::TYPES;
 use super::state::{Database, Folder, Running, SCHEMA_VERSION, StateFacts};
 use super::{Row, State};
 use crate::card::seconds;
+use crate::status::Status;
 use cluster::{SourceReport, SourceState};
 use evidence::Timestamp;
 use rustix::thread::CapabilitySet;
@@ -239,6 +240,7 @@ fn state(found: &StateFacts, facts: &Facts) -> Vec<Row> {
     rows.extend(found.free.map(free));
     rows.push(running(&found.running));
     rows.push(database(&found.database));
+    rows.extend(found.status.as_ref().map(coverage));
     rows
 }
 
@@ -313,6 +315,15 @@ fn database(database: &Database) -> Row {
             fails(NAME, why, "it was left as it is: move it away, or name another state folder with --state")
         }
         Database::Hidden(why) => not_available(NAME, format!("cannot be read: {why}"), AS_ROOT),
+    }
+}
+
+fn coverage(status: &Status) -> Row {
+    const NAME: &str = "coverage so far";
+    if status.has_losses() {
+        not_available(NAME, status.coverage(), "`urva status` says what was lost, and docs/metrics.md why")
+    } else {
+        ok(NAME, false, status.coverage())
     }
 }
 

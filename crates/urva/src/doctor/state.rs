@@ -2,6 +2,8 @@
 //! would create a file beside it.
 
 use super::facts::shown;
+use crate::clock;
+use crate::status::Status;
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, OFlags, accessat, flock, statvfs};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
@@ -32,6 +34,8 @@ pub(super) struct StateFacts {
     pub(super) free: Option<u64>,
     pub(super) running: Running,
     pub(super) database: Database,
+    /// What the urva that runs has counted.
+    pub(super) status: Option<Status>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +76,12 @@ pub(super) async fn gather(folder: &Path, database: &Path) -> StateFacts {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let running = running(&folder.join("urva.lock"));
     let above = existing(&folder);
+    let (database, status) = examine(database, &running).await;
     StateFacts {
         path: shown(&folder),
         free: statvfs(above).ok().map(|found| found.f_bavail.saturating_mul(found.f_frsize)),
-        database: examine(database, &running).await,
+        database,
+        status,
         running,
         folder: look_at(&folder, above),
     }
@@ -132,16 +138,20 @@ fn open(path: &Path, flags: OFlags) -> io::Result<File> {
 
 /// While urva runs, the newest state may be beside the file, and the store is asked: what it would create is
 /// there already. Else the file's header tells.
-async fn examine(path: &Path, running: &Running) -> Database {
+async fn examine(path: &Path, running: &Running) -> (Database, Option<Status>) {
     let header = read_header(path);
     let is_usable = matches!(header, Database::Version(0..=SCHEMA_VERSION));
     if !is_usable || !matches!(running, Running::Yes(_)) {
-        return header;
+        return (header, None);
     }
-    match tokio::time::timeout(OPEN_WITHIN, Store::open_read_only(path)).await {
-        Ok(Ok(_)) => Database::Version(SCHEMA_VERSION),
-        Ok(Err(error)) => Database::Refused(error.to_string()),
-        Err(_) => Database::Hidden(format!("it gave no answer within {} ms", OPEN_WITHIN.as_millis())),
+    let latest = async { Store::open_read_only(path).await?.latest_run().await };
+    match tokio::time::timeout(OPEN_WITHIN, latest).await {
+        Ok(Ok(run)) => (Database::Version(SCHEMA_VERSION), run.map(|run| Status::of(run, clock::now()))),
+        Ok(Err(error)) => (Database::Refused(error.to_string()), None),
+        Err(_) => {
+            let why = format!("it gave no answer within {} ms", OPEN_WITHIN.as_millis());
+            (Database::Hidden(why), None)
+        }
     }
 }
 

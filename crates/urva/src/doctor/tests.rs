@@ -43,6 +43,7 @@ fn healthy() -> Facts {
             free: Some(1 << 30),
             running: Running::No,
             database: Database::Version(SCHEMA_VERSION),
+            status: None,
         },
         clock: Clock {
             now: Timestamp::from_seconds(1_800_000_000),
@@ -135,6 +136,16 @@ fn not_root() {
     for name in ["BPF tp_btf", "CAP_BPF", "state folder", "database"] {
         assert!(remedy(&rows, name).contains("sudo urva doctor"), "{name}");
     }
+}
+
+#[test]
+fn what_the_running_urva_has_missed() {
+    let status = crate::status::tests::status();
+    let mut whole = status.clone();
+    whole.counters.losses.clear();
+    let rows = check(|facts| facts.state.status = Some(status), &["coverage so far"]);
+    assert!(remedy(&rows, "coverage so far").contains("urva status"));
+    check(|facts| facts.state.status = Some(whole), &[]);
 }
 
 #[test]

@@ -194,8 +194,7 @@ impl<'a> Session<'a> {
         for Numbered { message, .. } in batch {
             match message {
                 Message::Gap(gap) => {
-                    self.counters.gaps += 1;
-                    self.counters.lost += gap.lost.unwrap_or(0);
+                    self.counters.add_gap(gap);
                     outcome.findings.extend(Finding::of_gap(gap));
                     self.is_orphan |= gap.kind == GapKind::SupervisorEnded;
                     outcome.gaps.push(gap.clone());

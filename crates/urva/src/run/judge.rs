@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::model;
 use detect::Detector;
 use evidence::{Capture, Label, Language, Sha256, Verdict};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use store::Counters;
 
 /// Verdicts that are remembered; then all are forgotten. A benign one takes some 150 bytes.
@@ -32,6 +32,10 @@ impl Judge {
     /// The verdict on a capture, and its place in the counters. `None` where no text was captured.
     pub(super) fn inspect(&mut self, capture: &Capture, counters: &mut Counters) -> Option<Verdict> {
         counters.captured += 1;
+        counters.compiled += u64::from(capture.compiled.is_some());
+        for note in &capture.coverage {
+            count(&mut counters.notes, note.as_str());
+        }
         let Some(sha256) = capture.script.content.sha256() else {
             counters.not_captured += 1;
             return None;
@@ -42,8 +46,12 @@ impl Judge {
             None => self.remember(key, capture)?,
         };
         counters.judged += 1;
+        counters.held += u64::from(capture.held);
         match verdict.label {
-            Label::Malicious => counters.malicious += 1,
+            Label::Malicious => {
+                counters.malicious += 1;
+                counters.held_malicious += u64::from(capture.held);
+            }
             Label::Suspicious => counters.suspicious += 1,
             Label::Benign => {}
         }
@@ -57,5 +65,12 @@ impl Judge {
         }
         self.known.insert(key, verdict.clone());
         Some(verdict)
+    }
+}
+
+fn count(counters: &mut BTreeMap<String, u64>, name: &str) {
+    match counters.get_mut(name) {
+        Some(counter) => *counter += 1,
+        None => _ = counters.insert(name.to_owned(), 1),
     }
 }
