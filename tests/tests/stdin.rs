@@ -36,16 +36,22 @@ fn is_streamed(found: &Found) -> bool {
     ["STDIN", "INTERACTIVE"].contains(&&*found.property("Script_Kind"))
 }
 
-/// Has a shell in the container run a command that leads the file `/opt/input` into an interpreter, bit by bit or in
-/// another odd way; the finding must show all of it.
+/// What [`check_led`] does, in a container of Debian 12.
 #[track_caller]
 fn check_led(text: &str, command: &str) -> Found {
+    check_led_in(&Rootfs::debian().unwrap(), text, command)
+}
+
+/// Has a shell in a container run a command that leads the file `/opt/input` into an interpreter, bit by bit or in
+/// another odd way; the finding must show all of it.
+#[track_caller]
+fn check_led_in(rootfs: &Rootfs, text: &str, command: &str) -> Found {
     let urva = Urva::shared().unwrap();
     // What comes some time after the start is seen however busy the machine is.
     let command = command.replace("cat /opt/input", "{ sleep 0.5; cat /opt/input; }");
     let is_it = |found: &Found| is_streamed(found) && found.contents() == text;
     let attempt = |_| {
-        let container = debian();
+        let container = Runc::container(rootfs).start().unwrap();
         container.write_file("/opt/input", text).unwrap();
         let done = container.exec(["bash", "-c", &command]).unwrap();
         println!("{command}: {done:?}");
@@ -124,6 +130,27 @@ fn text_that_comes_slowly_or_in_small_pieces_is_one_finding() {
         &python,
         "(while IFS= read -r line; do printf '%s\\n' \"$line\"; sleep 0.1; done < /opt/input) | python3 -",
     );
+}
+
+#[test]
+fn what_comes_slowly_is_seen_with_older_and_newer_c_libraries() {
+    if !privileged() {
+        return;
+    }
+    let shell = variant("malicious.token-theft.sh", "line by line").unwrap();
+    let python = variant("malicious.cron.py", "line by line").unwrap();
+    let slowly =
+        "sleep 0.5; while IFS= read -r line; do printf '%s\\n' \"$line\"; sleep 0.1; done < /opt/input";
+    for rootfs in [Rootfs::bullseye().unwrap(), Rootfs::trixie().unwrap(), Rootfs::sid().unwrap()] {
+        for (interpreter, text) in [("bash", &shell), ("dash", &shell), ("python3 -", &python)] {
+            let found = check_led_in(&rootfs, text, &format!("({slowly}) | {interpreter}"));
+            assert!(
+                !found.coverage().contains("parts of standard input"),
+                "{interpreter}: {}",
+                found.coverage()
+            );
+        }
+    }
 }
 
 #[test]

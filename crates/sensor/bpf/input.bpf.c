@@ -200,9 +200,30 @@ int after_readv(struct pt_regs *registers) {
     return send_parts(watch, PT_REGS_PARM2(registers), length);
 }
 
-#if defined(__TARGET_ARCH_x86)
+/* Numbers of x86-64, for which alone places are known. */
 enum { SYS_READ = 0, SYS_READV = 19 };
 
+/* Behind a `syscall` that `read` shares with other calls, whose number still stands on the stack (glibc since
+ * 2.41). The cookie says how far above the stack pointer. */
+SEC("uprobe")
+int after_stacked(struct pt_regs *registers) {
+    long length = PT_REGS_RC(registers);
+    if (length < 0)
+        return 0;
+    struct input_watch *watch = watch_of(PT_REGS_PARM1(registers));
+    if (!watch)
+        return 0;
+    __u64 number = ~0ULL;
+    bpf_probe_read_user(&number, sizeof(number),
+                        (void *)PT_REGS_SP(registers) + bpf_get_attach_cookie(registers));
+    if ((number != SYS_READ && number != SYS_READV) || was_seen(watch))
+        return 0;
+    if (number == SYS_READV)
+        return send_parts(watch, PT_REGS_PARM2(registers), length);
+    return send_read(watch, PT_REGS_PARM2(registers), length);
+}
+
+#if defined(__TARGET_ARCH_x86)
 /* Each system call of the host, while there is a young process. */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(young_read, struct pt_regs *registers, long length) {

@@ -51,7 +51,7 @@ pub(super) struct Probe {
 /// Attaches the programs; for any thread.
 pub(super) struct Attacher {
     /// In the order of [`Call`].
-    programs: [OwnedFd; 3],
+    programs: [OwnedFd; 4],
     /// Sees the reads of young processes; none on architectures for which it is not written.
     young: Option<OwnedFd>,
     watches: MapHandle,
@@ -97,6 +97,7 @@ impl Probe {
             programs.after_read.as_fd().try_clone_to_owned()?,
             programs.after_any.as_fd().try_clone_to_owned()?,
             programs.after_readv.as_fd().try_clone_to_owned()?,
+            programs.after_stacked.as_fd().try_clone_to_owned()?,
         ];
         #[cfg(target_arch = "x86_64")]
         let young = Some(skeleton.progs.young_read.as_fd().try_clone_to_owned()?);
@@ -126,7 +127,13 @@ fn load(is_multi: bool) -> Result<InputSkel<'static>, libbpf_rs::Error> {
     let mut open = InputSkelBuilder::default().open(storage)?;
     if is_multi {
         let programs = &mut open.progs;
-        for program in [&mut programs.after_read, &mut programs.after_any, &mut programs.after_readv] {
+        let after = [
+            &mut programs.after_read,
+            &mut programs.after_any,
+            &mut programs.after_readv,
+            &mut programs.after_stacked,
+        ];
+        for program in after {
             program.set_attach_type(ProgramAttachType::TraceUprobeMulti);
         }
     }
@@ -176,15 +183,18 @@ impl Attacher {
     /// Puts probes at the places in a library, for one process. Takes some 10 ms.
     pub(super) fn attach(&self, pid: u32, library: &Library) -> io::Result<Attached> {
         let mut links = Vec::new();
-        for (program, call) in self.programs.iter().zip([Call::Read, Call::Any, Call::Readv]) {
-            let of_call = library.sites.iter().filter(|site| site.call == call);
-            let offsets: Vec<u64> = of_call.map(|site| site.offset).collect();
+        for (number, program) in self.programs.iter().enumerate() {
+            let places = library.sites.iter().filter_map(|site| {
+                let (of_program, cookie) = program_of(site.call);
+                (of_program == number).then_some(Place { offset: site.offset, cookie })
+            });
+            let places: Vec<Place> = places.collect();
             match self.way {
-                _ if offsets.is_empty() => {}
-                Way::Multi => links.push(attach_all(program, pid, &library.file, &offsets)?),
+                _ if places.is_empty() => {}
+                Way::Multi => links.push(attach_all(program, pid, &library.file, &places)?),
                 Way::Events(kind) => {
-                    for offset in offsets {
-                        links.extend(attach_one(program, pid, &library.file, offset, kind)?);
+                    for place in places {
+                        links.extend(attach_one(program, pid, &library.file, place, kind)?);
                     }
                 }
             }
@@ -193,26 +203,46 @@ impl Attacher {
     }
 }
 
+/// An offset in a file, and what the program is told that runs there.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: u64,
+    cookie: u64,
+}
+
+/// Which of the programs stands behind a call, and what it is told.
+fn program_of(call: Call) -> (usize, u64) {
+    match call {
+        Call::Read => (0, 0),
+        Call::Any => (1, 0),
+        Call::Readv => (2, 0),
+        Call::Stacked(slot) => (3, u64::from(slot)),
+    }
+}
+
 /// The name under which this process reaches an open file, for calls that want a path.
 fn path_of(file: &impl AsFd) -> CString {
     CString::new(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).unwrap_or_default()
 }
 
-fn attach_all(program: &OwnedFd, pid: u32, file: &impl AsFd, offsets: &[u64]) -> io::Result<OwnedFd> {
+fn attach_all(program: &OwnedFd, pid: u32, file: &impl AsFd, places: &[Place]) -> io::Result<OwnedFd> {
     let path = path_of(file);
+    let offsets: Vec<u64> = places.iter().map(|place| place.offset).collect();
+    let cookies: Vec<u64> = places.iter().map(|place| place.cookie).collect();
     let mut options = libbpf_sys::bpf_link_create_opts {
         sz: size_of::<libbpf_sys::bpf_link_create_opts>() as _,
         ..Default::default()
     };
     options.__bindgen_anon_1.uprobe_multi = libbpf_sys::bpf_link_create_opts__bindgen_ty_1__bindgen_ty_3 {
-        cnt: u32::try_from(offsets.len()).unwrap_or(0),
+        cnt: u32::try_from(places.len()).unwrap_or(0),
         path: path.as_ptr(),
         offsets: offsets.as_ptr(),
+        cookies: cookies.as_ptr(),
         pid,
         ..Default::default()
     };
     let kind = libbpf_sys::BPF_TRACE_UPROBE_MULTI;
-    // SAFETY: the path ends with a NUL, `cnt` is the number of offsets, and both outlive the call.
+    // SAFETY: the path ends with a NUL, `cnt` is the number of offsets and of cookies, and all outlive the call.
     owned(unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), 0, kind, &raw const options) })
 }
 
@@ -221,7 +251,7 @@ fn attach_one(
     program: &OwnedFd,
     pid: u32,
     file: &impl AsFd,
-    offset: u64,
+    place: Place,
     kind: u32,
 ) -> io::Result<[OwnedFd; 2]> {
     let path = path_of(file);
@@ -231,7 +261,7 @@ fn attach_one(
         ..Default::default()
     };
     event.__bindgen_anon_3.uprobe_path = path.as_ptr() as u64;
-    event.__bindgen_anon_4.probe_offset = offset;
+    event.__bindgen_anon_4.probe_offset = place.offset;
     let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: the structure is complete and says its size; the path in it ends with a NUL and outlives the call.
     let opened =
@@ -241,9 +271,14 @@ fn attach_one(
     }
     let event = owned(i32::try_from(opened).map_err(|_| io::ErrorKind::InvalidData)?)?;
     let kind = libbpf_sys::BPF_PERF_EVENT;
-    // SAFETY: no options are given, and both descriptors are open.
+    let mut options = libbpf_sys::bpf_link_create_opts {
+        sz: size_of::<libbpf_sys::bpf_link_create_opts>() as _,
+        ..Default::default()
+    };
+    options.__bindgen_anon_1.perf_event.bpf_cookie = place.cookie;
+    // SAFETY: the options say their size and outlive the call, and both descriptors are open.
     let link = owned(unsafe {
-        libbpf_sys::bpf_link_create(program.as_raw_fd(), event.as_raw_fd(), kind, std::ptr::null())
+        libbpf_sys::bpf_link_create(program.as_raw_fd(), event.as_raw_fd(), kind, &raw const options)
     })?;
     Ok([event, link])
 }

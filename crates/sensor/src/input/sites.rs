@@ -1,11 +1,10 @@
 //! Where in a C library or a static program the instruction stands that follows the system call `read`.
 //!
-//! Owns: the patterns of glibc and musl on x86-64. A probe that stood inside an instruction would destroy the program, so
+//! Owns: the patterns of glibc (2.31 to 2.42 were looked at) and musl on x86-64. A probe that stood inside an instruction would destroy the program, so
 //! what follows the system call must be known as well.
 //! Refuses: names. Programs are stripped; what counts is the code, found through the program headers.
 //!
-//! Blind spots: other architectures; glibc from 2.42 on, whose `read` shares its system call with others by code that is
-//! not known here; C libraries of other makers; programs that make system calls of their own (Go).
+//! Blind spots: other architectures; C libraries of other makers; programs that make system calls of their own (Go).
 
 use crate::recognize::ReadAt;
 use memchr::memmem;
@@ -36,6 +35,8 @@ pub(super) enum Call {
     Any,
     /// `readv` into two buffers.
     Readv,
+    /// Whatever the caller wants, whose number stands so many bytes above the stack pointer: glibc since 2.41.
+    Stacked(u8),
 }
 
 /// One place.
@@ -57,6 +58,10 @@ pub(super) struct Program {
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// `xor eax, eax`: the number of `read`.
 const ZERO: [u8; 2] = [0x31, 0xc0];
+/// `test eax, eax` and `jne` by one byte: who comes past it has the number of `read` (glibc before 2.33).
+const IS_ZERO: [u8; 3] = [0x85, 0xc0, 0x75];
+/// `mov rax, [rsp + one byte]`: the number is an argument.
+const FROM_STACK: [u8; 4] = [0x48, 0x8b, 0x44, 0x24];
 /// `mov eax, 19`, and the same by `push` and `pop`: the number of `readv`.
 const NINETEEN: [&[u8]; 2] = [&[0xb8, 0x13, 0, 0, 0], &[0x6a, 0x13, 0x58]];
 /// `mov edx, 2`, and the same by `push` and `pop`: the number of buffers.
@@ -149,10 +154,17 @@ fn call(before: &[u8], after: &[u8]) -> Option<Call> {
     if after.first() == Some(&0xc3) && PASSES_ON.iter().any(passes_on) {
         return Some(Call::Any);
     }
+    if let [.., first, second, third, fourth, slot] = *before
+        && [first, second, third, fourth] == FROM_STACK
+        && (is_known(after) || is_end(after))
+    {
+        return Some(Call::Stacked(slot));
+    }
     if !is_known(after) {
         return None;
     }
-    if before.ends_with(&ZERO) {
+    let is_past = matches!(*before, [.., first, second, third, _] if [first, second, third] == IS_ZERO);
+    if is_past || before.ends_with(&ZERO) {
         return Some(Call::Read);
     }
     let number = TWO.iter().find_map(|two| before.strip_suffix(*two)).unwrap_or(before);
@@ -166,6 +178,11 @@ fn call(before: &[u8], after: &[u8]) -> Option<Call> {
 fn is_known(after: &[u8]) -> bool {
     let is_comparison = matches!(after, [0x48, 0x3d, 0 | 1, 0xf0, 0xff, 0xff, ..]);
     is_comparison || matches!(after, [0xc3, ..] | [0x48 | 0x49, 0x89, 0xc0..=0xc7, ..])
+}
+
+/// How a function ends that has called: it gives its stack back, or the one register that it had saved, and returns.
+fn is_end(after: &[u8]) -> bool {
+    matches!(after, [0x48, 0x83, 0xc4, _, 0xc3, ..] | [0x58..=0x5f, 0xc3, ..])
 }
 
 fn read(file: &dyn ReadAt, offset: u64, length: usize) -> Option<Vec<u8>> {
@@ -204,6 +221,17 @@ mod tests {
         let [first, second, third] = PASSES_ON[0];
         check(&[&first, &second, &third, &SYSCALL, &[0xc3]], &[(11, Call::Any)]);
         check(&[&first, &third, &SYSCALL, &[0xc3]], &[]);
+    }
+
+    #[test]
+    fn the_reads_of_older_and_newer_glibc_are_found() {
+        let thread = [0x64, 0x8b, 0x04, 0x25, 0x18, 0, 0, 0];
+        check(&[&thread, &IS_ZERO, &[0x14], &SYSCALL, COMPARE], &[(14, Call::Read)]);
+        check(&[&thread, &[0x85, 0xc0, 0x74, 0x14], &SYSCALL, COMPARE], &[]);
+        check(&[&FROM_STACK, &[0x10], &SYSCALL, &[0x5b, 0xc3]], &[(7, Call::Stacked(0x10))]);
+        let ends = [0x48, 0x83, 0xc4, 0x18, 0xc3];
+        check(&[&FROM_STACK, &[0x20], &SYSCALL, &ends], &[(7, Call::Stacked(0x20))]);
+        check(&[&FROM_STACK, &[0x20], &SYSCALL, &[0xeb, 0xf5]], &[]);
     }
 
     #[test]
