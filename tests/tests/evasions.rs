@@ -16,7 +16,7 @@ mod shell;
 
 use end_to_end::{Container, Found, Rootfs, Runc, Urva, privileged, sample};
 use row::Place::{
-    self, Bash, Busybox, Dash, Embedding, Newest, PyPy, Python39, Python311, Python313, Shared,
+    self, Bash, Busybox, Dash, Embedding, Loading, Newest, PyPy, Python39, Python311, Python313, Shared,
 };
 use row::{Blind, Caught, CaughtWith, Either, Expected, Group, Noted, Race, Row, table};
 use std::collections::HashMap;
@@ -159,7 +159,7 @@ impl Lab {
                 builder = builder.image_file("/opt/bin/ash", &busybox);
             }
             if name == "trixie" {
-                for program in ["embedding", "shared"] {
+                for program in ["embedding", "loading", "shared"] {
                     let target = if program == "shared" { "python-shared" } else { program };
                     builder =
                         builder.image_file(&format!("/opt/bin/{target}"), compiled(program, trixie.path()));
@@ -174,7 +174,7 @@ impl Lab {
         &self.0[match place {
             Python311 | Bash | Dash | Busybox => "bookworm",
             Python39 => "bullseye",
-            Python313 | Shared | Embedding | PyPy => "trixie",
+            Python313 | Shared | Embedding | Loading | PyPy => "trixie",
             Newest => "sid",
         }]
     }
@@ -210,7 +210,7 @@ fn compiled(name: &str, rootfs: &Path) -> Vec<u8> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/evasions/{name}.c"));
     let program = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
     let status = Command::new("gcc")
-        .args(["-O1", "-Wl,--allow-shlib-undefined", "-o"])
+        .args(["-O1", "-Wl,--allow-shlib-undefined,--as-needed", "-o"])
         .args([&program, &source, &library])
         .status()
         .unwrap();

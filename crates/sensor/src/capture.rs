@@ -70,7 +70,11 @@ pub(crate) fn take(
     }
     let booted_at = booted_at((settings.now)());
     let place = Place { exec, container: container.as_ref(), settings, booted_at, is_lost };
-    let run = place.what_runs(catalogue.look_up(exec, || place.roots().map(|(root, _)| root)))?;
+    let kind = catalogue.look_up(exec, || place.roots().map(|(root, _)| root));
+    let Some(run) = place.what_runs(kind) else {
+        watching.watch_program(exec.header.pid, kind);
+        return None;
+    };
     watching.watch(exec.header.pid, run.known.family);
     let line = command_line::read(run.known.family, &run.arguments);
     let interpreter = Interpreter { family: run.known.family };
@@ -114,7 +118,9 @@ pub(crate) fn who(
     let kind = catalogue.look_up(exec, || place.roots().map(|(root, _)| root));
     let known = match kind {
         Kind::Interpreter(known) => known,
-        Kind::Loader | Kind::Other => Known { family, size: exec.header.executable_size, sha256: None },
+        Kind::Loader | Kind::Embedding | Kind::Other { .. } => {
+            Known { family, size: exec.header.executable_size, sha256: None }
+        }
     };
     let run = Run {
         known,
@@ -213,7 +219,7 @@ impl<'a> Place<'a> {
     /// The interpreter, seen through a loader; `None` where there is none.
     fn what_runs(&self, kind: Kind) -> Option<Run<'a>> {
         match kind {
-            Kind::Other => None,
+            Kind::Embedding | Kind::Other { .. } => None,
             Kind::Interpreter(known) => Some(Run {
                 known,
                 executable: Cow::Borrowed(&self.exec.executable),

@@ -8,7 +8,7 @@ use crate::assemble::Exec;
 use crate::file::{Root, hash};
 use crate::losses::Tally;
 use crate::probe::Executables;
-use crate::recognize;
+use crate::recognize::{self, Holding};
 use crate::wire::value;
 use evidence::{Family, GapKind, Sha256};
 use std::collections::HashMap;
@@ -26,7 +26,12 @@ pub(crate) enum Kind {
     Interpreter(Known),
     /// The dynamic loader: what it runs stands in its arguments.
     Loader,
-    Other,
+    /// A program that is no interpreter by itself and holds one in a library.
+    Embedding,
+    /// Any other program, and whether it can load libraries while it runs.
+    Other {
+        loads: bool,
+    },
 }
 
 /// What is known of an executable that is an interpreter.
@@ -109,7 +114,7 @@ impl Catalogue {
             if is_doubtful {
                 self.tally.add(exec.header.budget, GapKind::ExecutableGone, 1);
             }
-            return Kind::Other;
+            return Kind::Other { loads: false };
         };
         Kind::Interpreter(Known { family, size: exec.header.executable_size, sha256: None })
     }
@@ -190,7 +195,11 @@ fn is_it(file: &File, exec: &Exec) -> bool {
 /// What a file is, by its content.
 pub(crate) fn look_at(path: &[u8], file: &File) -> Kind {
     let Some(family) = recognize::recognize(path, file) else {
-        return if recognize::is_loader(file) { Kind::Loader } else { Kind::Other };
+        return match recognize::holding(file) {
+            _ if recognize::is_loader(file) => Kind::Loader,
+            Holding::Surely => Kind::Embedding,
+            holding => Kind::Other { loads: holding == Holding::Perhaps },
+        };
     };
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     let sha256 = (size <= HASH_MAX)
@@ -202,8 +211,8 @@ pub(crate) fn look_at(path: &[u8], file: &File) -> Kind {
 
 fn class_of(kind: Kind) -> u32 {
     match kind {
-        Kind::Other => value::CLASS_OTHER,
+        Kind::Other { .. } => value::CLASS_OTHER,
         Kind::Interpreter(Known { family: Family::Busybox, .. }) => value::CLASS_BUSYBOX,
-        Kind::Interpreter(_) | Kind::Loader => value::CLASS_INTERPRETER,
+        Kind::Interpreter(_) | Kind::Loader | Kind::Embedding => value::CLASS_INTERPRETER,
     }
 }

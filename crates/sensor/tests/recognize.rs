@@ -7,7 +7,7 @@
 
 use evidence::Family;
 use proptest::prelude::*;
-use sensor::recognize::{by_content, is_loader, recognize};
+use sensor::recognize::{Holding, by_content, holding, is_loader, recognize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -87,6 +87,28 @@ fn other_programs_are_not_recognised() {
     // This test itself, which holds the marks as plain data.
     let own = std::env::current_exe().unwrap();
     check(&own, &own, None);
+}
+
+#[test]
+fn programs_that_embed_python_are_told_from_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let build = |text: &str, arguments: &[&str]| {
+        let (source, program) = (folder.path().join("program.c"), folder.path().join("program"));
+        std::fs::write(&source, text).unwrap();
+        let mut gcc = Command::new("gcc");
+        assert!(gcc.arg("-o").args([&program, &source]).args(arguments).status().unwrap().success());
+        holding(&File::open(program).unwrap())
+    };
+    assert_eq!(build("int main(void) { return 0; }", &[]), Holding::Never);
+    let loads = "#include <dlfcn.h>\nint main(void) { return dlopen(\"x\", 1) != 0; }";
+    assert_eq!(build(loads, &["-ldl"]), Holding::Perhaps);
+    let exports = "int PyEval_EvalCode(void) { return 0; } int main(void) { return 0; }";
+    assert_eq!(build(exports, &["-rdynamic"]), Holding::Surely);
+    let calls = "void Py_Initialize(void);\nint run(void) { Py_Initialize(); return 0; }";
+    assert_eq!(build(calls, &["-shared", "-fPIC"]), Holding::Surely);
+    for odd in [&b""[..], b"#!/bin/sh\n", b"\x7fELF\x02\x01\x01"] {
+        assert_eq!(holding(&odd), Holding::Never);
+    }
 }
 
 /// The loader of this very process, which is mapped into it; musl's from `URVA_TEST_LOADERS`.

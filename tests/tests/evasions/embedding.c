@@ -1,6 +1,6 @@
 /* A program that holds Python as a library: it executes the text of a file in which each byte is flipped. */
 #include <stdio.h>
-#include <stdlib.h>
+#include <unistd.h>
 
 void Py_Initialize(void);
 int Py_FinalizeEx(void);
@@ -13,6 +13,7 @@ int main(int count, char **args) {
     size_t size = fread(text, 1, sizeof text - 1, file);
     for (size_t at = 0; at < size; at++) text[at] ^= 0x5a;
     Py_Initialize();
+    usleep(500000);
     int failed = PyRun_SimpleStringFlags(text, NULL);
     return Py_FinalizeEx() || failed;
 }

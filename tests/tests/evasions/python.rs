@@ -1,6 +1,6 @@
 //! The rows for Python.
 
-use crate::row::Place::{Embedding, PyPy, Python311};
+use crate::row::Place::{Embedding, Loading, PyPy, Python311};
 use crate::row::{Blind, Caught, CaughtWith, Expected, Group, Noted, PYTHONS, Place, Race, Row};
 
 const RUN: &[&str] = &["PY", "run.py"];
@@ -205,7 +205,7 @@ pub(crate) const RUNNING: Group = Group {
         program(
             "`ctypes` that calls `PyRun_SimpleString`",
             &[("run.py", "import ctypes\nctypes.pythonapi.PyRun_SimpleString(DATA)\n")],
-        ).but(&[(&[Place::Python313, Place::Newest], Blind("since 3.13 this function no longer leads through the one that is watched"))]),
+        ),
         program(
             "trace function",
             &[(
@@ -269,7 +269,9 @@ pub(crate) const INTERPRETER: Group = Group {
             .prepare("LC_ALL=C sed 's/PyRun_StringFlags/PyRun_StringFlagz/g; s/Py_CompileStringObject/Py_CompileStringObjecz/g' \
                       < $(readlink -f PY) > worker; chmod +x worker").expect(Blind("the functions are found by the names that the interpreter exports")),
         Row::new("in another program", &[Embedding], &["PY", "data"], Caught),
-        Row::new("in another program, with a library of its own", &[Embedding], &["env", "LD_LIBRARY_PATH=CASE", "PY", "data"], Caught).prepare("cp /usr/lib/*/libpython3.13.so.1.0 .").expect(Blind("only what an interpreter maps is looked at")),
+        Row::new("in another program, with a library of its own, after half a second", &[Embedding], &["env", "LD_LIBRARY_PATH=CASE", "PY", "data"], Caught).prepare("cp /usr/lib/*/libpython3.13.so.1.0 .").times(4),
+        Row::new("in a program that loads a library of its own, after half a second", &[Loading], &["CASE/loading", "CASE/lib.so", "data"], Caught)
+            .prepare("cp PY loading; cp /usr/lib/*/libpython3.13.so.1.0 lib.so").times(4),
         Row::new("PyPy: file", &[PyPy], &["PY", "text"], Caught),
         Row::new("PyPy: `-c`", &[PyPy], &["PY", "-c", "TEXT"], Caught),
         Row::new("PyPy: second stage in a file of data", &[PyPy], &["PY", "run.py"], Blind("PyPy's compiler is not watched")).files(&[("run.py", "exec(DATA)\n")]),

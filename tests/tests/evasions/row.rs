@@ -12,6 +12,8 @@ pub(crate) enum Place {
     Newest,
     /// A program that is no interpreter and holds `libpython`.
     Embedding,
+    /// A program that is no interpreter and loads `libpython` while it runs.
+    Loading,
     PyPy,
     Bash,
     Dash,
@@ -32,6 +34,7 @@ impl Place {
             Shared => "CPython 3.13 as a library",
             Newest => "CPython of Debian sid",
             Self::Embedding => "a C program with CPython 3.13",
+            Self::Loading => "a C program that loads CPython 3.13",
             Self::PyPy => "PyPy",
             Bash => "Bash",
             Dash => "dash",
@@ -44,6 +47,7 @@ impl Place {
         match self {
             Shared => "/opt/bin/python-shared",
             Self::Embedding => "/opt/bin/embedding",
+            Self::Loading => "/opt/bin/loading",
             Self::PyPy => "/usr/bin/pypy3",
             Bash => "/usr/bin/bash",
             Dash => "/usr/bin/dash",

@@ -16,8 +16,10 @@
 //!    searched.
 //! 3. The base name of the path: for files that cannot be read, for packed ones, and for any other `sh`.
 //!
+//! [`holding`] tells programs that embed an interpreter, or may come to.
+//!
 //! Blind spots: a packed or encrypted interpreter under a foreign name; an interpreter whose own code loads
-//! libpython at run time (PyInstaller); marks beyond the first 16 MiB of constants; shells that are none of the
+//! libpython at run time (PyInstaller), which is found by what it maps and not here; marks beyond the first 16 MiB of constants; shells that are none of the
 //! six, under foreign names. A program may also carry the marks on purpose, and is then read as what it feigns.
 
 mod elf;
@@ -80,6 +82,34 @@ const PYTHON_MARKS: (Family, &[&[u8]]) =
 /// Bytes of constants that are searched at a time, and by how much two stretches overlap: more than any mark.
 const STRETCH: u64 = 256 * 1024;
 const OVERLAP: u64 = 64;
+
+/// How a program that is no interpreter may come to hold one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding {
+    /// It needs Python's library, or exports what an interpreter does.
+    Surely,
+    /// It can load libraries while it runs.
+    Perhaps,
+    /// It can do neither.
+    Never,
+}
+
+/// Whether a program that is no interpreter may hold one.
+pub fn holding(file: &dyn ReadAt) -> Holding {
+    let Some(image) = elf::open(&mut Reader::new(file)) else { return Holding::Never };
+    let has_any = |names: &[&[u8]]| names.iter().any(|name| has(&image.strings, name));
+    if memmem::find(&image.strings, b"libpython").is_some() || has_any(&EMBEDDING_NAMES) {
+        Holding::Surely
+    } else if has_any(&[b"dlopen"]) {
+        Holding::Perhaps
+    } else {
+        Holding::Never
+    }
+}
+
+/// What a program calls, or exports, that embeds Python.
+const EMBEDDING_NAMES: [&[u8]; 4] =
+    [b"Py_Initialize", b"Py_InitializeEx", b"Py_InitializeFromConfig", b"PyEval_EvalCode"];
 
 /// The interpreter that the executable `file` is, whose resolved path is `path`; None where it is none.
 pub fn recognize(path: &[u8], file: &dyn ReadAt) -> Option<Family> {

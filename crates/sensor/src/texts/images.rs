@@ -4,7 +4,10 @@
 //! for each file, which serves every container of its image; dropping what is not used any more.
 //! Blind spot: until the probe is attached to a file for the first time, some milliseconds after the first process that
 //! maps it was executed, that process is not watched. Python needs 10 ms and more before it compiles a script's text.
+//! A program that can load libraries is looked at some times in its first seconds ([`super::later`]), the first time that
+//! its file is executed; an interpreter that it loads later, or of which no process was ever seen, stays unseen.
 
+use super::later::Later;
 use super::probe::{Function, TextProbe};
 use crate::recognize::functions;
 use crate::wire::value;
@@ -17,8 +20,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 /// What is attached to: the exported function and what it compiles.
-const FUNCTIONS: [(&[u8], u32); 4] = [
+const FUNCTIONS: [(&[u8], u32); 7] = [
     (b"PyRun_StringFlags", value::TEXT_PYTHON_RUN),
+    // Since 3.13 these lead past the one above. A text that comes by several of them counts once.
+    (b"PyRun_SimpleStringFlags", value::TEXT_PYTHON_RUN),
+    (b"PyRun_SimpleString", value::TEXT_PYTHON_RUN),
+    (b"PyRun_String", value::TEXT_PYTHON_RUN),
     (b"Py_CompileStringObject", value::TEXT_PYTHON_COMPILE),
     // Python 2.7, where the name is a string.
     (b"Py_CompileStringFlags", value::TEXT_PYTHON_RUN),
@@ -35,7 +42,7 @@ const MAPPINGS_MAX: usize = 1024;
 const LOOKS: u32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_micros(250);
 /// How often the probe is detached from what no process maps any more. It takes some 50 µs for each process of the host.
-const CLEAN_EVERY: Duration = Duration::from_secs(600);
+pub(super) const CLEAN_EVERY: Duration = Duration::from_secs(600);
 
 /// One state of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,8 +81,17 @@ pub(super) struct Images {
     processes: u64,
 }
 
+/// A process that was executed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Started {
+    /// It holds an interpreter, or will in a moment.
+    Interpreter(u32),
+    /// It can load one while it runs.
+    MayLoad(u32),
+}
+
 /// Attaches for each process that comes in, until nobody can send any more.
-pub(super) fn serve(probe: TextProbe, processes: &Receiver<u32>, now: fn() -> Timestamp) {
+pub(super) fn serve(probe: TextProbe, processes: &Receiver<Started>, now: fn() -> Timestamp) {
     let mut images = Images {
         probe,
         attached: HashMap::new(),
@@ -84,11 +100,18 @@ pub(super) fn serve(probe: TextProbe, processes: &Receiver<u32>, now: fn() -> Ti
         processes: 0,
     };
     let mut cleaned_at = now();
+    let mut later = Later::default();
     loop {
-        match processes.recv_timeout(CLEAN_EVERY) {
-            Ok(pid) => images.watch(pid),
+        match processes.recv_timeout(later.wait(now())) {
+            Ok(Started::Interpreter(pid)) => images.watch(pid),
+            Ok(Started::MayLoad(pid)) => later.add(pid, now()),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
+        }
+        while let Some(look) = later.due(now()) {
+            if images.look_at_mappings(look.pid) == Some(false) {
+                later.again(look);
+            }
         }
         if now().since(cleaned_at) >= CLEAN_EVERY {
             cleaned_at = now();

@@ -13,11 +13,12 @@
 mod assemble;
 mod executions;
 mod images;
+mod later;
 mod probe;
 
 use crate::capture;
 use crate::error::SensorError;
-use crate::executable::Catalogue;
+use crate::executable::{Catalogue, Kind};
 use crate::hold::{Holds, Release};
 use crate::running;
 use crate::sensor::{Seen, Shared, spawn};
@@ -28,6 +29,7 @@ use evidence::{
     Timestamp, Untrusted,
 };
 pub(crate) use executions::Executions;
+use images::Started;
 pub(crate) use probe::TextSettings;
 pub(crate) use probe::TextTables;
 use probe::{TextCounts, TextProbe, TextRing};
@@ -58,7 +60,7 @@ pub(crate) struct Texts {
 /// The faces of the threads that serve it.
 #[derive(Clone)]
 pub(crate) struct Watching {
-    processes: Option<SyncSender<u32>>,
+    processes: Option<SyncSender<Started>>,
     pub(crate) executions: Arc<Executions>,
     tables: Option<Arc<TextTables>>,
     pub(crate) holds: Arc<Holds>,
@@ -147,7 +149,21 @@ impl Watching {
     pub(crate) fn watch(&self, pid: u32, family: Family) {
         let has_texts = matches!(family, Family::CPython | Family::Bash);
         if let Some(processes) = self.processes.as_ref().filter(|_| has_texts)
-            && processes.try_send(pid).is_err()
+            && processes.try_send(Started::Interpreter(pid)).is_err()
+        {
+            tracing::debug!(pid, "too many processes wait for the probe of texts");
+        }
+    }
+
+    /// The process executes a program that is no interpreter, and may hold one all the same.
+    pub(crate) fn watch_program(&self, pid: u32, kind: Kind) {
+        let started = match kind {
+            Kind::Embedding => Started::Interpreter(pid),
+            Kind::Other { loads: true } => Started::MayLoad(pid),
+            _ => return,
+        };
+        if let Some(processes) = &self.processes
+            && processes.try_send(started).is_err()
         {
             tracing::debug!(pid, "too many processes wait for the probe of texts");
         }
