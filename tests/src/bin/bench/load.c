@@ -9,10 +9,12 @@
  *     load getppid MILLISECONDS                              the cheapest system call
  *     load pace PER_SECOND COUNT FOLDER [JOB PROGRAM TEXT]…  the jobs in turn, each TEXT made different:
  *              JOB none: PROGRAM alone; inline: PROGRAM -c TEXT; file: PROGRAM FILE, with TEXT in it;
+ *              same: as inline, and the text as it is;
  *              fresh: a new copy of PROGRAM, with one argument
  *     load flood MILLISECONDS PROCESSES FOLDER JOB PROGRAM TEXT   a job again and again, in each process
+ *     load times COUNT FOLDER JOB PROGRAM TEXT               a job so many times, one after the other
  *
- * Prints how many were done, and the nanoseconds that they took.
+ * Prints how many were done, and the nanoseconds that they took; `times` prints the nanoseconds of each.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -117,6 +119,8 @@ static pid_t run_job(char **job, const char *folder, unsigned long long number) 
     static char text[65536], path[4096];
     snprintf(text, sizeof(text), "%s\n# %d %llu\n", job[2], getpid(), number);
     snprintf(path, sizeof(path), "%s/%d-%llu", folder, getpid(), number);
+    if (!strcmp(job[0], "same"))
+        return start((char *[]){job[1], "-c", job[2], NULL});
     if (!strcmp(job[0], "inline"))
         return start((char *[]){job[1], "-c", text, NULL});
     if (!strcmp(job[0], "none"))
@@ -142,6 +146,21 @@ static unsigned long long flood_until(unsigned long long end, const char *folder
         unlink(path);
     }
     return count;
+}
+
+/* Each job from before its start until it has ended. */
+static void print_times(unsigned long long count, const char *folder, char **job, int output) {
+    static char path[4096];
+    for (unsigned long long number = 0; number < count; number++) {
+        int status;
+        unsigned long long begin = now();
+        pid_t pid = run_job(job, folder, begin);
+        if (waitpid(pid, &status, 0) != pid || status != 0)
+            die(job[1]);
+        dprintf(output, "%llu\n", now() - begin);
+        snprintf(path, sizeof(path), "%s/%d-%llu", folder, getpid(), begin);
+        unlink(path);
+    }
 }
 
 /* In several processes: programs again and again, or where there is a folder, jobs. */
@@ -198,6 +217,9 @@ int main(int count, char **arguments) {
         done = loop(number * 1000000, atoi(arguments[3]), NULL, arguments + 4);
     } else if (!strcmp(kind, "flood") && count > 7) {
         done = loop(number * 1000000, atoi(arguments[3]), arguments[4], arguments + 5);
+    } else if (!strcmp(kind, "times") && count > 6) {
+        print_times(number, arguments[3], arguments + 4, output);
+        return 0;
     } else if (!strcmp(kind, "read")) {
         done = call(number * 1000000, zero);
     } else if (!strcmp(kind, "getppid")) {

@@ -71,6 +71,23 @@ impl Load {
         self.in_container(arguments)
     }
 
+    /// Does a job so many times in the container, one after the other; milliseconds of each.
+    pub(crate) fn times(&self, count: usize, job: &[String; 3]) -> Result<Vec<f64>> {
+        let mut arguments =
+            vec![PROGRAM.to_owned(), "times".to_owned(), count.to_string(), FOLDER.to_owned()];
+        arguments.extend(job.iter().cloned());
+        let milliseconds = self.numbers(&arguments)?.into_iter().map(|nanoseconds| nanoseconds / 1e6);
+        Ok(milliseconds.collect())
+    }
+
+    /// The numbers that a program prints in the container.
+    pub(crate) fn numbers<S: AsRef<str>>(&self, command: &[S]) -> Result<Vec<f64>> {
+        let output = self.container.exec(command.iter().map(AsRef::as_ref)).context("run the load")?;
+        ensure!(output.status == 0, "the load failed in the container: {}", output.stderr);
+        let numbers = output.stdout.split_whitespace().map(str::parse);
+        numbers.collect::<Result<_, _>>().with_context(|| format!("the load printed {:?}", output.stdout))
+    }
+
     /// Starts a program again and again on the host, in so many processes.
     pub(crate) fn loop_on_host(&self, time: Duration, processes: usize, program: &[&str]) -> Result<Done> {
         self.on_host(loop_arguments(time, processes, program))

@@ -8,6 +8,7 @@ mod cost;
 mod figures;
 mod flood;
 mod footprint;
+mod interpreters;
 mod latency;
 mod load;
 mod machine;
@@ -67,6 +68,8 @@ enum Part {
     Cost,
     /// Speed of other programs
     Throughput,
+    /// Speed of interpreters, and what holding adds
+    Interpreters,
 }
 
 /// How long is measured.
@@ -76,6 +79,7 @@ struct Scale {
     flood: Duration,
     cost: (Duration, usize),
     throughput: (Duration, usize),
+    interpreters: (usize, usize),
 }
 
 fn main() -> Result<()> {
@@ -130,6 +134,9 @@ fn measure(part: Part, scale: &Scale, program: &Program, load: &Load) -> Result<
         Part::Flood => flood::measure(program, load, scale.flood),
         Part::Cost => cost::measure(program, load, scale.cost.0, scale.cost.1),
         Part::Throughput => throughput::measure(program, load, scale.throughput.0, scale.throughput.1),
+        Part::Interpreters => {
+            interpreters::measure(program, load, scale.interpreters.0, scale.interpreters.1)
+        }
     }
 }
 
@@ -138,10 +145,24 @@ impl Scale {
         let seconds = Duration::from_secs;
         if quick {
             let (scripts, idle) = (seconds(10), seconds(10));
-            Self { scripts, idle, flood: seconds(10), cost: (seconds(2), 3), throughput: (seconds(1), 3) }
+            Self {
+                scripts,
+                idle,
+                flood: seconds(10),
+                cost: (seconds(2), 3),
+                throughput: (seconds(1), 3),
+                interpreters: (50, 3),
+            }
         } else {
             let (scripts, idle) = (seconds(60), seconds(30));
-            Self { scripts, idle, flood: seconds(60), cost: (seconds(5), 5), throughput: (seconds(2), 9) }
+            Self {
+                scripts,
+                idle,
+                flood: seconds(60),
+                cost: (seconds(5), 5),
+                throughput: (seconds(2), 9),
+                interpreters: (200, 9),
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 
 const PYTHON: &str = "/usr/bin/python3";
 const SHELL: &str = "/bin/sh";
+const BASH: &str = "/bin/bash";
 
 const MALICIOUS_PYTHON: &str = "\
     cmFpc2UgU3lzdGVtRXhpdAppbXBvcnQgc29ja2V0LCBzdWJwcm9jZXNzLCBvcywgcHR5CnMgPSBzb2NrZXQuc29ja2V0KHNv\
@@ -53,6 +54,16 @@ pub(crate) fn malicious_inline() -> Result<Job> {
 /// `sh FILE` with an imitation of an attack.
 pub(crate) fn malicious_file() -> Result<Job> {
     Ok(job("file", SHELL, &decoded(MALICIOUS_SHELL)?))
+}
+
+/// Ordinary scripts in each way in which they start.
+pub(crate) fn ordinary() -> [(&'static str, Job); 4] {
+    [
+        ("`python3 -c TEXT`", job("inline", PYTHON, ORDINARY_PYTHON)),
+        ("`python3 FILE`", job("file", PYTHON, ORDINARY_PYTHON)),
+        ("`sh FILE`", job("file", SHELL, ORDINARY_SHELL)),
+        ("`bash FILE`", job("file", BASH, ORDINARY_SHELL)),
+    ]
 }
 
 /// Both, and their ordinary twins: every second one is malicious.

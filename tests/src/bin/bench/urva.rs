@@ -4,6 +4,7 @@ use crate::machine;
 use anyhow::{Context, Result, bail, ensure};
 use evidence::{Gap, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -51,9 +52,17 @@ pub(crate) struct Record {
 impl Program {
     /// Starts urva and waits until it watches.
     pub(crate) fn start(&self) -> Result<Urva> {
+        self.start_with("")
+    }
+
+    /// The same with a config.
+    pub(crate) fn start_with(&self, config: &str) -> Result<Urva> {
         let state = tempfile::Builder::new().prefix("state-").tempdir_in(&self.scratch)?;
         let mut command = Command::new(&self.path);
-        command.arg("--state").arg(state.path()).args(["run", "--format", "json"]);
+        let config_file = state.path().with_extension("toml");
+        fs::write(&config_file, config).with_context(|| format!("write {}", config_file.display()))?;
+        command.arg("--config").arg(&config_file).arg("--state").arg(state.path());
+        command.args(["run", "--format", "json"]);
         command.env_remove("URVA_CONFIG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let began = machine::uptime();
         let mut child = command.spawn().with_context(|| format!("start {}", self.path.display()))?;
