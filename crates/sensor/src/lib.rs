@@ -27,6 +27,7 @@ pub mod modules;
 mod privileges;
 mod probe;
 pub mod recognize;
+mod revisit;
 mod running;
 mod sensor;
 #[allow(

@@ -7,6 +7,7 @@ use crate::assemble::Exec;
 use crate::capture::{self, mark_as_earlier};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
+use crate::revisit::Revisits;
 use crate::sensor::{Hasher, Seen, Shared, Stop, hand_on, spawn};
 use crate::texts::Watching;
 use crate::wire::{ExecHeader, value};
@@ -25,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) attached_at: u64,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) watching: Watching,
+    pub(crate) revisits: Revisits,
     pub(crate) settings: Shared,
     pub(crate) stop: Arc<Stop>,
 }
@@ -33,7 +35,7 @@ pub(crate) struct Context {
 pub(crate) fn start(context: Context, seen: SyncSender<Seen>, hasher: Hasher) -> Result<(), SensorError> {
     spawn("urva-running", move || {
         let host = crate::probe::host_namespace("mnt").unwrap_or(0);
-        let Context { attached_at, catalogue, watching, settings, stop } = context;
+        let Context { attached_at, catalogue, watching, revisits, settings, stop } = context;
         for pid in pids() {
             if stop.is_told() {
                 return;
@@ -47,6 +49,7 @@ pub(crate) fn start(context: Context, seen: SyncSender<Seen>, hasher: Hasher) ->
             let taken = capture::take(&mut exec, &catalogue, &watching, &settings);
             let Some(mut taken) = taken else { continue };
             mark_as_earlier(&mut taken.capture);
+            revisits.add(&taken.capture);
             hand_on(taken, &seen, &hasher);
         }
     })?;

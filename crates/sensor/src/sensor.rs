@@ -19,6 +19,7 @@ use crate::intake::Intake;
 use crate::losses::{Losses, Tally};
 use crate::privileges;
 use crate::probe::{ExecProbe, Executables, ProbeSettings, host_namespace};
+use crate::revisit::{self, Revisits};
 use crate::running;
 use crate::texts::{Executions, TextSettings, TextTables, Texts, Watching};
 use crate::wire::{is_canary, value};
@@ -193,8 +194,10 @@ impl Sensor {
             holds.start(hold, settings.now, &stop, seen_by.clone())?;
         }
         let verdicts = Verdicts { tables: watching.tables(), holds: Arc::clone(&holds) };
+        let revisits = revisit::start(Arc::clone(&shared), seen_by.clone())?;
         let reading = Reading {
             inputs,
+            revisits: revisits.clone(),
             intake: Arc::clone(&intake),
             catalogue: Arc::clone(&catalogue),
             watching: watching.clone(),
@@ -202,8 +205,10 @@ impl Sensor {
         };
         let readers = start_readers(&reading, &shared, &seen_by, &hasher)?;
         let losses = Losses::new(intake, tally, settings.now);
+        let settings = shared;
+        let stopping = Arc::clone(&stop);
         let context =
-            running::Context { attached_at, catalogue, watching, settings: shared, stop: Arc::clone(&stop) };
+            running::Context { attached_at, catalogue, watching, revisits, settings, stop: stopping };
         running::start(context, seen_by.clone(), hasher)?;
         spawn_urgent("urva-poll", move || poll(&probe, &stopped, losses, readers, &seen_by))?;
         privileges::be_ordinary();
@@ -289,6 +294,7 @@ fn poll(
 #[derive(Clone)]
 struct Reading {
     inputs: Option<Arc<Inputs>>,
+    revisits: Revisits,
     intake: Arc<Intake>,
     catalogue: Arc<Catalogue>,
     watching: Watching,
@@ -322,6 +328,7 @@ fn start_readers(
                 }
                 if let Some(mut taken) = taken {
                     taken.capture.held = is_held && has_text(&taken);
+                    reading.revisits.add(&taken.capture);
                     hand_on(taken, &seen, &hasher);
                 }
                 reading.watching.executions.settle(exec.process());

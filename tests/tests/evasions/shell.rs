@@ -1,13 +1,14 @@
 //! The rows for shells.
 
 use crate::row::Place::{Bash, Busybox, Dash};
-use crate::row::{Blind, Caught, Either, Expected, Group, Noted, Place, Race, Row, SHELLS};
+use crate::row::{Blind, Caught, CaughtWith, Either, Expected, Group, Noted, Place, Race, Row, SHELLS};
 
 const STRIPPED: &str = "the program is stripped: there is no function in it to watch";
 const BEGINNING: &str = "the beginning of standard input may be missing";
 const EARLY: Expected = Race(
     "the shell may read, or end, before urva looks: the finding then says that the beginning may be missing, or there is none",
 );
+const OTHER_TEXT: &str = "other text may have run";
 const ENDED: &str = "a shell may be at its end before urva reads the file";
 const QUICK: Expected =
     Either("a small shell may have ended before urva looks: it is then recorded as not captured");
@@ -42,6 +43,19 @@ pub(crate) const GIVEN: Group = Group {
         row("file that deletes itself first", &["SH", "run"])
             .prepare("{ echo 'rm run'; cat text; } > run")
             .expect(Race(ENDED)).times(8).but(&[(SMALL, QUICK)]),
+        row("file that appends to itself", &["SH", "run"])
+            .prepare("echo 'sleep 0.2; cat text >> run; sleep 1.5' > run")
+            .expect(CaughtWith(OTHER_TEXT)),
+        bash(
+            "file that is replaced between urva's read and the shell's, and runs for a second",
+            &[
+                "bash",
+                "-c",
+                "(sleep 0.5; { echo 'sleep 1.5'; cat text; } > run; echo : > before) & BASH_ENV=before SH run; wait",
+            ],
+        )
+        .prepare("echo : > run; mkfifo before")
+        .expect(CaughtWith(OTHER_TEXT)),
         row("file on standard input", &["bash", "-c", "SH < text"]).expect(Race(ENDED)).times(8).but(&[(SMALL, QUICK)]),
         row("pipe, at once", &["SH"]).input("TEXT").expect(EARLY).times(8).but(&[(SMALL, QUICK)]),
         row("here-document", &["SH", "-c", "SH << END\n$(cat text)\nEND"]).expect(EARLY).times(8).but(&[(SMALL, QUICK)]),
