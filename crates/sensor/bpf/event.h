@@ -114,14 +114,29 @@ struct text_event {
     __u64 start_time; /* CLOCK_BOOTTIME in ns, when the process was forked */
     __u64 key;        /* on the last record, a keyed hash of all that was sent; else 0 */
     __u64 offset;     /* of its first byte in the text */
-    __u64 caller;   /* key of the text whose compilation and run this one is part of; 0 where there is none */
-    __u64 stack;    /* the thread's stack pointer: a caller's is higher */
-    __u32 kind;     /* EVENT_TEXT */
-    __u32 function; /* enum text_function */
-    __u32 flags;    /* enum text_flags */
-    __u32 pid;      /* thread group id, host's PID namespace */
-    __u32 thread;   /* thread id, host's PID namespace */
-    __u32 length;   /* bytes behind this header */
+    __u64 caller; /* key of the text whose compilation and run this one is part of; 0 where there is none */
+    __u64 stack;  /* the thread's stack pointer: a caller's is higher */
+    __u64 exec_time;  /* exec_time of the exec that the process runs, its own or the one that it was forked
+                         after; 0 where user space was told of none */
+    __u64 exec_start; /* start_time of the process that made that exec */
+    __u64 budget;     /* on whose budget it was sent: see budget.h */
+    __u32 kind;       /* EVENT_TEXT */
+    __u32 function;   /* enum text_function */
+    __u32 flags;      /* enum text_flags */
+    __u32 pid;        /* thread group id, host's PID namespace */
+    __u32 thread;     /* thread id, host's PID namespace */
+    __u32 exec_pid;   /* thread group id of the process that made the exec, host's PID namespace */
+    __u32 length;     /* bytes behind this header */
+    __u32 pid_in_container; /* these as in an exec_event */
+    __u32 parent_pid;
+    __u32 uid;
+    __u32 gid;
+    __u32 mount_namespace;
+    __u32 pid_namespace;
+    __u32 network_namespace;
+    __u32 user_namespace;
+    __u32 unused;
+    __u8 comm[16];
     __u8 name[256]; /* what the second argument points to */
 };
 

@@ -19,6 +19,7 @@
 #include "budget.h"
 #include "path.h"
 #include "hold.h"
+#include "executed.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -89,17 +90,8 @@ static __noinline bool busybox_is_shell(struct scratch *scratch, unsigned long a
 }
 
 static __always_inline void fill_ids(struct exec_event *event, struct task_struct *task) {
-    struct pid *pid = BPF_CORE_READ(task, thread_pid);
-    __u32 level = BPF_CORE_READ(pid, level);
     struct upid own = {};
-    void *numbers = (void *)pid + bpf_core_field_offset(struct pid, numbers);
-    bpf_probe_read_kernel(&own.nr, sizeof(own.nr),
-                          numbers + level * bpf_core_type_size(struct upid) +
-                              bpf_core_field_offset(struct upid, nr));
-    bpf_probe_read_kernel(&own.ns, sizeof(own.ns),
-                          numbers + level * bpf_core_type_size(struct upid) +
-                              bpf_core_field_offset(struct upid, ns));
-
+    read_innermost(task, &own);
     event->pid = BPF_CORE_READ(task, tgid);
     event->pid_in_container = own.nr;
     event->parent_pid = BPF_CORE_READ(task, real_parent, tgid);
@@ -204,7 +196,9 @@ static __noinline int send_exec(struct scratch *scratch, struct task_struct *tas
     __u32 size = sizeof(*event) + scratch->used + event->strings_length;
     if (size > sizeof(*event) + DATA_BYTES + NAME_SLACK)
         return 0;
+    tell_exec(task, event);
     if (bpf_ringbuf_output(&events, scratch, size, is_complete ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP)) {
+        untell_exec(event);
         count_lost(event->budget);
         if (event->flags & EXEC_HELD)
             let_go(event->pid);

@@ -154,6 +154,7 @@ struct cred {
 
 struct mm_struct {
     unsigned long arg_start, arg_end, env_start, env_end;
+    unsigned long mmap_base;
 };
 
 struct kernfs_node {
@@ -189,6 +190,7 @@ struct signal_struct {
 
 struct task_struct {
     int pid;
+    unsigned int flags;
     struct signal_struct *signal;
     int tgid;
     struct task_struct *real_parent;

@@ -10,6 +10,7 @@
 #ifndef URVA_PATH_H
 #define URVA_PATH_H
 
+#include "container.h"
 #include "scratch.h"
 
 /* Appends one NUL-terminated kernel string. Returns false where there was no room. */
@@ -58,12 +59,6 @@ static __noinline __u32 append_path(struct scratch *scratch, struct path *path, 
     }
     scratch->event.flags |= EXEC_PATH_CUT;
     return scratch->used - start;
-}
-
-static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node) {
-    if (bpf_core_field_exists(node->__parent))
-        return BPF_CORE_READ(node, __parent);
-    return BPF_CORE_READ((struct kernfs_node___before_6_15 *)node, parent);
 }
 
 /* Appends the names of a cgroup and those above it; the root's empty name is left out. */

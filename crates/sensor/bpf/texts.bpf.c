@@ -16,6 +16,8 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+#include "container.h"
+#include "executed.h"
 #include "hold.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -261,6 +263,25 @@ static __always_inline void fill(struct text_event *event, struct task_struct *t
     event->caller = 0;
 }
 
+/* Who compiles the text, for where the process is gone before anybody can ask. */
+static __noinline int fill_process(struct text_event *event, struct task_struct *task) {
+    if (!event)
+        return 0;
+    struct upid own = {};
+    read_innermost(task, &own);
+    event->budget = budget_of(task);
+    event->pid_in_container = own.nr;
+    event->parent_pid = BPF_CORE_READ(task, group_leader, real_parent, tgid);
+    event->uid = BPF_CORE_READ(task, cred, euid.val);
+    event->gid = BPF_CORE_READ(task, cred, egid.val);
+    event->mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+    event->pid_namespace = BPF_CORE_READ(own.ns, ns.inum);
+    event->network_namespace = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+    event->user_namespace = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+    bpf_probe_read_kernel_str(event->comm, sizeof(event->comm), &task->comm);
+    return name_exec(event, task);
+}
+
 /*
  * Finds the innermost call that is still under way: one that lies higher on the stack by what an evaluation
  * takes at least, and whose return address still stands there. A call that has returned can pass for one that
@@ -309,6 +330,7 @@ static __always_inline void look(struct room *room, struct task_struct *task, st
         /* Bash names the text's origin; Python's is an object, of which user space makes what it can. */
         if (bpf_probe_read_user(event->name, sizeof(event->name), (void *)PT_REGS_PARM2(ctx)))
             event->flags |= TEXT_NAMELESS;
+        fill_process(event, task);
         struct frames *frames = frames_of(event);
         if (frames)
             event->caller = find_caller(frames, event->stack);

@@ -47,6 +47,11 @@ impl Exec {
         (self.header.pid, self.header.start_time / 10_000_000)
     }
 
+    /// What tells it from every other exec: the process's id, and when it was, in nanoseconds since boot.
+    pub fn key(&self) -> (u32, u64) {
+        (self.header.pid, self.header.exec_time)
+    }
+
     /// About how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
         let strings = self.arguments.iter().chain(&self.environment);

@@ -97,16 +97,16 @@ pub(crate) fn take(
         compiled: None,
         held: false,
     };
-    watching.executions.begin(&capture);
+    watching.executions.begin(exec.header.budget, exec.key(), &capture);
     Some(Taken { capture, to_hash })
 }
 
 /// Who runs, whatever it is, for a text that a process compiled of which no script is known: a program that embeds an
-/// interpreter, or a fork. `None` where it is in no container.
+/// interpreter, or an orphan. `None` where it is in no container. The executable is looked up where there is a catalogue.
 pub(crate) fn who(
     exec: &Exec,
     family: Family,
-    catalogue: &Catalogue,
+    catalogue: Option<&Catalogue>,
     settings: &CaptureSettings,
 ) -> Option<Capture> {
     let container = attribute(exec).filter(|found| found.certain || is_contained(exec, settings));
@@ -115,10 +115,10 @@ pub(crate) fn who(
     }
     let booted_at = booted_at((settings.now)());
     let place = Place { exec, container: container.as_ref(), settings, booted_at, is_lost: false };
-    let kind = catalogue.look_up(exec, || place.roots().map(|(root, _)| root));
+    let kind = catalogue.map(|known| known.look_up(exec, || place.roots().map(|(root, _)| root)));
     let known = match kind {
-        Kind::Interpreter(known) => known,
-        Kind::Loader | Kind::Embedding | Kind::Other { .. } => {
+        Some(Kind::Interpreter(known)) => known,
+        Some(Kind::Loader | Kind::Embedding | Kind::Other { .. }) | None => {
             Known { family, size: exec.header.executable_size, sha256: None }
         }
     };

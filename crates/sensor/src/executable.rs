@@ -6,7 +6,7 @@
 
 use crate::assemble::Exec;
 use crate::file::{Root, hash};
-use crate::losses::Tally;
+use crate::losses::{Tally, What};
 use crate::probe::Executables;
 use crate::recognize::{self, Holding};
 use crate::wire::value;
@@ -112,7 +112,7 @@ impl Catalogue {
             // A program without arguments is given no script by them.
             let is_doubtful = exec.arguments.len() > 1 || exec.arguments_cut;
             if is_doubtful {
-                self.tally.add(exec.header.budget, GapKind::ExecutableGone, 1);
+                self.tally.add(exec.header.budget, What::Execs, GapKind::ExecutableGone, 1);
             }
             return Kind::Other { loads: false };
         };

@@ -1,30 +1,25 @@
 //! Where execs wait for a reader: containers take turns, and each has its own share of the room.
 //!
-//! Owns: the queue between the thread that empties the ring and those that read files, and whose budget is whose.
+//! Owns: the queue between the thread that empties the ring and those that read files.
 //! Refuses: keeping the ring's thread waiting. What finds no room is counted for its container.
 
 use crate::assemble::{Assembler, Exec};
-use crate::attribution::named;
+use crate::budgets::Budgets;
 use crate::fair::{Fair, Limits};
 use crate::input::Doorkeeper;
-use crate::losses::Tally;
+use crate::losses::{Tally, What};
 use crate::texts::Executions;
-use evidence::{Container, GapKind, Untrusted};
-use std::collections::HashMap;
+use evidence::GapKind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Execs that wait for a reader, in number and bytes, and readers for one container.
 const LIMITS: Limits = Limits { count: 8192, bytes: 64 * 1024 * 1024, at_a_time: 2 };
-/// Budgets whose container is remembered: as many as the probe keeps. Then all are forgotten, and learnt again.
-const NAMES_MAX: usize = 8192;
-/// The probe's mark of a budget that is a cgroup's, and not a PID namespace's: `BUDGET_OF_CGROUP` in `budget.h`.
-const OF_CGROUP: u64 = 1 << 63;
 
 /// See the module.
 pub(crate) struct Intake {
     queue: Mutex<Queue>,
     changed: Condvar,
-    names: Mutex<HashMap<u64, Name>>,
+    budgets: Arc<Budgets>,
     tally: Arc<Tally>,
     executions: Arc<Executions>,
     /// Sees each exec first.
@@ -36,45 +31,39 @@ struct Queue {
     is_closed: bool,
 }
 
-/// Who was last seen to use a budget. Numbers of namespaces are given out again, so the path is compared each time.
-struct Name {
-    cgroup: Untrusted,
-    container: Option<Container>,
-}
-
 impl Intake {
     pub(crate) fn new(
         tally: Arc<Tally>,
+        budgets: Arc<Budgets>,
         executions: Arc<Executions>,
         doorkeeper: Option<Doorkeeper>,
     ) -> Self {
         let queue = Mutex::new(Queue { execs: Fair::new(LIMITS), is_closed: false });
-        Self { queue, changed: Condvar::new(), names: Mutex::default(), tally, executions, doorkeeper }
+        Self { queue, changed: Condvar::new(), budgets, tally, executions, doorkeeper }
     }
 
     /// Takes a record of the kernel; what it completes waits for a reader from then on.
     pub(crate) fn take(&self, record: &[u8], assembler: &mut Assembler) {
         let exec = assembler.push(record).unwrap_or_else(|error| {
             tracing::warn!(%error, "a message from the kernel was refused");
-            self.tally.add(0, GapKind::UndecodableEvent, 1);
+            self.tally.add(0, What::Execs, GapKind::UndecodableEvent, 1);
             None
         });
-        self.tally.add(0, GapKind::UndecodableEvent, assembler.take_given_up());
+        self.tally.add(0, What::Execs, GapKind::UndecodableEvent, assembler.take_given_up());
         let Some(exec) = exec else { return };
         if let Some(doorkeeper) = &self.doorkeeper {
             doorkeeper.expect(&exec);
         }
         let budget = exec.header.budget;
-        self.learn(budget, &exec.cgroup);
+        self.budgets.learn(budget, &exec.cgroup);
         let mut queue = self.lock();
         if queue.is_closed {
             return;
         }
-        self.executions.expect(exec.process());
         let lost = queue.execs.push(budget, exec.weight(), exec);
         drop(queue);
         for (budget, exec) in lost {
-            self.executions.settle(exec.process());
+            self.executions.settle(budget, exec.key());
             self.lost(budget);
         }
         self.changed.notify_one();
@@ -103,31 +92,13 @@ impl Intake {
 
     /// An exec was given up.
     pub(crate) fn lost(&self, budget: u64) {
-        self.tally.add(budget, GapKind::CaptureQueueFull, 1);
+        self.tally.add(budget, What::Execs, GapKind::CaptureQueueFull, 1);
     }
 
     /// No exec is accepted any more: the readers end when the queue is empty.
     pub(crate) fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_all();
-    }
-
-    /// The container that uses this budget, as far as its execs have told.
-    pub(crate) fn container(&self, budget: u64) -> Option<Container> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.get(&budget)?.container.clone()
-    }
-
-    fn learn(&self, budget: u64, cgroup: &Untrusted) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.get(&budget).is_some_and(|name| name.cgroup == *cgroup) {
-            return;
-        }
-        if names.len() >= NAMES_MAX {
-            names.clear();
-        }
-        let container = named(cgroup, budget & OF_CGROUP == 0);
-        names.insert(budget, Name { cgroup: cgroup.clone(), container });
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

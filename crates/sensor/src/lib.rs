@@ -10,6 +10,7 @@
 
 pub mod assemble;
 mod attribution;
+mod budgets;
 mod capture;
 pub mod cgroup;
 pub mod command_line;

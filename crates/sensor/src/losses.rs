@@ -3,9 +3,10 @@
 //! A flood is told when it is first noticed, then every half minute, and once more when it is over: not one gap for
 //! each second, and none for each exec.
 
+use crate::budgets::Budgets;
 use crate::capture::boot_time;
-use crate::intake::Intake;
 use crate::probe::{Counts, ExecProbe, Spent};
+use crate::texts::{TextCounts, TextTables};
 use evidence::{Gap, GapKind, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,25 +17,44 @@ const LOOKED_EVERY_NS: u64 = 1_000_000_000;
 /// How often a loss that goes on is told.
 const TOLD_EVERY: Duration = Duration::from_secs(30);
 
-/// Losses that user space has counted, by budget and kind. Budget 0 is nobody's.
+/// What was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum What {
+    /// Programs that were executed.
+    Execs,
+    /// Texts that were compiled at run time.
+    Texts,
+}
+
+/// By budget, what and how. Budget 0 is nobody's.
+type LossKey = (u64, What, GapKind);
+
+/// Losses that user space has counted.
 #[derive(Debug, Default)]
-pub(crate) struct Tally(Mutex<HashMap<(u64, GapKind), u64>>);
+pub(crate) struct Tally(Mutex<HashMap<LossKey, u64>>);
 
 impl Tally {
-    pub(crate) fn add(&self, budget: u64, kind: GapKind, lost: u64) {
+    pub(crate) fn add(&self, budget: u64, what: What, kind: GapKind, lost: u64) {
         if lost > 0 {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((budget, kind)).or_default() += lost;
+            *self
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry((budget, what, kind))
+                .or_default() += lost;
         }
     }
 
-    fn take(&self) -> HashMap<(u64, GapKind), u64> {
+    fn take(&self) -> HashMap<LossKey, u64> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// Losses, from what was counted to what was told.
 pub(crate) struct Losses {
-    pub(crate) intake: Arc<Intake>,
+    budgets: Arc<Budgets>,
+    texts: Option<Arc<TextTables>>,
+    texts_before: TextCounts,
     tally: Arc<Tally>,
     now: fn() -> Timestamp,
     before: Counts,
@@ -45,7 +65,7 @@ pub(crate) struct Losses {
     spent: HashMap<u64, Spent>,
     /// What of `before` was found in some budget.
     attributed: Spent,
-    untold: HashMap<(u64, GapKind), Untold>,
+    untold: HashMap<LossKey, Untold>,
 }
 
 #[derive(Debug)]
@@ -58,9 +78,17 @@ struct Untold {
 }
 
 impl Losses {
-    pub(crate) fn new(intake: Arc<Intake>, tally: Arc<Tally>, now: fn() -> Timestamp) -> Self {
+    /// `texts` are the tables of the probe of texts, where there is one.
+    pub(crate) fn new(
+        budgets: Arc<Budgets>,
+        tally: Arc<Tally>,
+        texts: Option<Arc<TextTables>>,
+        now: fn() -> Timestamp,
+    ) -> Self {
         Self {
-            intake,
+            budgets,
+            texts,
+            texts_before: TextCounts::default(),
             tally,
             now,
             before: Counts::default(),
@@ -97,7 +125,16 @@ impl Losses {
         }
         let counts = probe.counts();
         let mut new = self.tally.take();
-        new.insert((0, GapKind::ProbeSkipped), counts.skipped.saturating_sub(self.before.skipped));
+        new.insert(
+            (0, What::Execs, GapKind::ProbeSkipped),
+            counts.skipped.saturating_sub(self.before.skipped),
+        );
+        if let Some(texts) = &self.texts {
+            let (now, before) = (texts.counts(), self.texts_before);
+            let lost = (now.lost - before.lost) + (now.no_room - before.no_room);
+            *new.entry((0, What::Texts, GapKind::KernelBufferFull)).or_default() += lost;
+            self.texts_before = now;
+        }
         if (counts.lost, counts.refused) != (self.before.lost, self.before.refused) {
             self.attribute(counts, probe.spent(), &mut new);
         }
@@ -112,20 +149,15 @@ impl Losses {
 
     /// Finds out whose losses the kernel has counted. What no budget accounts for, since the kernel has forgotten it,
     /// is nobody's.
-    fn attribute(
-        &mut self,
-        counts: Counts,
-        spent: Vec<(u64, Spent)>,
-        new: &mut HashMap<(u64, GapKind), u64>,
-    ) {
+    fn attribute(&mut self, counts: Counts, spent: Vec<(u64, Spent)>, new: &mut HashMap<LossKey, u64>) {
         let before = std::mem::take(&mut self.spent);
         for (budget, now) in spent {
             // A budget that was forgotten begins at zero again.
             let then = before.get(&budget).copied().unwrap_or_default();
             let refused = now.refused.checked_sub(then.refused).unwrap_or(now.refused);
             let lost = now.lost.checked_sub(then.lost).unwrap_or(now.lost);
-            *new.entry((budget, GapKind::OverBudget)).or_default() += refused;
-            *new.entry((budget, GapKind::KernelBufferFull)).or_default() += lost;
+            *new.entry((budget, What::Execs, GapKind::OverBudget)).or_default() += refused;
+            *new.entry((budget, What::Execs, GapKind::KernelBufferFull)).or_default() += lost;
             self.attributed.refused += refused;
             self.attributed.lost += lost;
             self.spent.insert(budget, now);
@@ -133,23 +165,23 @@ impl Losses {
         // The sums were read first, so that budgets account for more rather than less.
         let refused = counts.refused.saturating_sub(self.attributed.refused);
         let lost = counts.lost.saturating_sub(self.attributed.lost);
-        *new.entry((0, GapKind::OverBudget)).or_default() += refused;
-        *new.entry((0, GapKind::KernelBufferFull)).or_default() += lost;
+        *new.entry((0, What::Execs, GapKind::OverBudget)).or_default() += refused;
+        *new.entry((0, What::Execs, GapKind::KernelBufferFull)).or_default() += lost;
         self.attributed.refused += refused;
         self.attributed.lost += lost;
     }
 
     fn tell(&mut self, is_due: impl Fn(&Untold, Timestamp) -> bool, mut tell: impl FnMut(Gap) -> bool) {
-        let (now, intake) = (self.looked_at, &self.intake);
-        self.untold.retain(|(budget, kind), untold| {
+        let (now, budgets) = (self.looked_at, &self.budgets);
+        self.untold.retain(|(budget, what, kind), untold| {
             if untold.lost > 0 && is_due(untold, now) {
                 let gap = Gap {
                     kind: *kind,
                     from: untold.since,
                     to: now,
                     lost: Some(untold.lost),
-                    detail: detail(*kind).to_owned(),
-                    container: intake.container(*budget),
+                    detail: detail(*what, *kind).to_owned(),
+                    container: budgets.container(*budget),
                 };
                 if !tell(gap) {
                     return true;
@@ -167,14 +199,24 @@ impl Untold {
     }
 }
 
-fn detail(kind: GapKind) -> &'static str {
-    match kind {
-        GapKind::OverBudget => "more programs were executed than one container may have looked at",
-        GapKind::KernelBufferFull => "the ring buffer between kernel and sensor was full",
-        GapKind::ProbeSkipped => "the kernel skipped the probe: it was already running on that CPU",
-        GapKind::CaptureQueueFull => "the queue of the file readers was full",
-        GapKind::UndecodableEvent => "messages from the kernel were incomplete",
-        GapKind::ExecutableGone => {
+fn detail(what: What, kind: GapKind) -> &'static str {
+    match (what, kind) {
+        (What::Texts, GapKind::OverBudget) => {
+            "more texts were compiled at run time than one container may have looked at"
+        }
+        (What::Texts, GapKind::KernelBufferFull) => {
+            "the ring buffer of texts that were compiled at run time was full"
+        }
+        (What::Texts, GapKind::CaptureQueueFull) => {
+            "the queue of texts that were compiled at run time was full"
+        }
+        (What::Texts, GapKind::UndecodableEvent) => "texts that were compiled at run time were incomplete",
+        (_, GapKind::OverBudget) => "more programs were executed than one container may have looked at",
+        (_, GapKind::KernelBufferFull) => "the ring buffer between kernel and sensor was full",
+        (_, GapKind::ProbeSkipped) => "the kernel skipped the probe: it was already running on that CPU",
+        (_, GapKind::CaptureQueueFull) => "the queue of the file readers was full",
+        (_, GapKind::UndecodableEvent) => "messages from the kernel were incomplete",
+        (_, GapKind::ExecutableGone) => {
             "programs had ended, and their files were gone, before urva could tell what they were"
         }
         _ => "something was lost",

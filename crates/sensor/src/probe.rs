@@ -37,6 +37,15 @@ pub(crate) struct ExecProbe {
     skeleton: ExecSkel<'static>,
 }
 
+/// Tables that the exec probe shares with other programs.
+pub(crate) struct ExecTables {
+    /// Processes that are held.
+    pub(crate) held: MapHandle,
+    /// Execs that user space was told of, by process and by layout: see `bpf/executed.h`.
+    pub(crate) executed: MapHandle,
+    pub(crate) layouts: MapHandle,
+}
+
 /// How many execs were lost since the probe was attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Counts {
@@ -110,9 +119,14 @@ impl ExecProbe {
         consume(&self.ring, wake, timeout)
     }
 
-    /// The table of processes that are held.
-    pub(crate) fn held(&self) -> Result<MapHandle, SensorError> {
-        MapHandle::try_from(&self.skeleton.maps.held).map_err(refused)
+    /// The tables that other programs use as well.
+    pub(crate) fn tables(&self) -> Result<ExecTables, SensorError> {
+        let maps = &self.skeleton.maps;
+        Ok(ExecTables {
+            held: MapHandle::try_from(&maps.held).map_err(refused)?,
+            executed: MapHandle::try_from(&maps.executed).map_err(refused)?,
+            layouts: MapHandle::try_from(&maps.layouts).map_err(refused)?,
+        })
     }
 
     /// Reads the counters.

@@ -38,7 +38,7 @@ pub(crate) fn start(context: Context, seen: SyncSender<Seen>, hasher: Hasher) ->
         let Context { attached_at, catalogue, watching, revisits, settings, stop } = context;
         for pid in pids() {
             if stop.is_told() {
-                return;
+                break;
             }
             let Some(mut exec) = read(pid) else { continue };
             let is_left_out = exec.header.mount_namespace == host && !settings.include_host;
@@ -52,6 +52,7 @@ pub(crate) fn start(context: Context, seen: SyncSender<Seen>, hasher: Hasher) ->
             revisits.add(&taken.capture);
             hand_on(taken, &seen, &hasher);
         }
+        watching.executions.looked();
     })?;
     Ok(())
 }

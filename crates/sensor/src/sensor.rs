@@ -9,6 +9,7 @@
 //! read. What the queue behind it cannot take is counted and becomes a [`Gap`]. Containers take turns in it.
 
 use crate::assemble::{Assembler, Exec};
+use crate::budgets::Budgets;
 use crate::capture::{self, CaptureSettings, Taken, complete};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
@@ -21,7 +22,7 @@ use crate::privileges;
 use crate::probe::{ExecProbe, Executables, ProbeSettings, host_namespace};
 use crate::revisit::{self, Revisits};
 use crate::running;
-use crate::texts::{Executions, TextSettings, TextTables, Texts, Watching};
+use crate::texts::{Describing, Executions, TextSettings, TextTables, Texts, Waiting, Watching};
 use crate::wire::{is_canary, value};
 use evidence::{Capture, Gap, Timestamp};
 use std::os::fd::{AsFd, OwnedFd};
@@ -156,20 +157,24 @@ impl Sensor {
 
         let shared = Arc::new(shared(settings)?);
         let (loaded, doorkeeper) = load_input(settings.content_limit).unzip();
-        let executions: Arc<Executions> = Arc::default();
-        let tally = Arc::new(Tally::default());
-        let intake = Arc::new(Intake::new(Arc::clone(&tally), Arc::clone(&executions), doorkeeper));
+        let waiting = Arc::new(Waiting::new(settings.hold.map(|hold| hold.within)));
+        let executions = Arc::new(Executions::new(Arc::clone(&waiting)));
+        let (tally, budgets) = (Arc::new(Tally::default()), Arc::new(Budgets::default()));
+        let intake =
+            Intake::new(Arc::clone(&tally), Arc::clone(&budgets), Arc::clone(&executions), doorkeeper);
+        let intake = Arc::new(intake);
         let (probe, executables) = attach(settings, &intake, seen_by.clone())?;
         let attached_at = capture::boot_time();
-        let held = probe.held()?;
+        let tables = probe.tables()?;
+        let held = settings.hold.map(|_| probe.tables().map(|tables| tables.held)).transpose()?;
+        let holds = Arc::new(Holds::new(held));
         let text_settings =
-            TextSettings { include_host: settings.include_host, hold: settings.hold, held: &held };
-        let texts = Texts::load(&text_settings);
+            TextSettings { include_host: settings.include_host, hold: settings.hold, tables: &tables };
+        let texts = Texts::load(&text_settings, &waiting, Arc::clone(&tally), Arc::clone(&holds));
         privileges::be_urgent();
         let of_input = loaded.as_ref().is_some_and(input::Loaded::needs_perfmon);
         let needs_perfmon = of_input || texts.as_ref().is_ok_and(Texts::needs_perfmon);
         privileges::keep_needed(needs_perfmon, settings.hold.is_some())?;
-        let holds = Arc::new(Holds::new(settings.hold.is_some().then_some(held)));
 
         let catalogue = Arc::new(Catalogue::new(Some(executables), Arc::clone(&tally)));
         let hasher = start_hasher(seen_by.clone(), Arc::clone(&stop))?;
@@ -183,7 +188,13 @@ impl Sensor {
         let watching = match texts {
             Ok(texts) => {
                 let stopped = stopped.try_clone().map_err(pipe_failed)?;
-                texts.start(stopped, executions, Arc::clone(&holds), &catalogue, &shared, &seen_by)?
+                let describing = Describing {
+                    executions,
+                    budgets: Arc::clone(&budgets),
+                    catalogue: Arc::clone(&catalogue),
+                    settings: Arc::clone(&shared),
+                };
+                texts.start(stopped, describing, Arc::clone(&holds), &seen_by)?
             }
             Err(error) => {
                 tracing::warn!("texts that are compiled at run time are not seen: {error}");
@@ -204,13 +215,15 @@ impl Sensor {
             stop: Arc::clone(&stop),
         };
         let readers = start_readers(&reading, &shared, &seen_by, &hasher)?;
-        let losses = Losses::new(intake, tally, settings.now);
+        let losses = Losses::new(budgets, tally, watching.tables(), settings.now);
         let settings = shared;
         let stopping = Arc::clone(&stop);
         let context =
             running::Context { attached_at, catalogue, watching, revisits, settings, stop: stopping };
         running::start(context, seen_by.clone(), hasher)?;
-        spawn_urgent("urva-poll", move || poll(&probe, &stopped, losses, readers, &seen_by))?;
+        spawn_urgent("urva-poll", move || {
+            poll(&probe, &stopped, losses, &intake, readers, &seen_by);
+        })?;
         privileges::be_ordinary();
         Ok((Self { seen, verdicts }, Stopper { _wake: wake, stop }))
     }
@@ -276,13 +289,14 @@ fn poll(
     probe: &ExecProbe,
     stopped: &OwnedFd,
     mut losses: Losses,
+    intake: &Intake,
     readers: Vec<JoinHandle<()>>,
     seen: &SyncSender<Seen>,
 ) {
     while !probe.consume(stopped.as_fd(), COUNTERS_EVERY) {
         losses.report(probe, |gap| seen.try_send(Seen::Gap(Box::new(gap))).is_ok());
     }
-    losses.intake.close();
+    intake.close();
     for reader in readers {
         let _ = reader.join();
     }
@@ -331,7 +345,7 @@ fn start_readers(
                     reading.revisits.add(&taken.capture);
                     hand_on(taken, &seen, &hasher);
                 }
-                reading.watching.executions.settle(exec.process());
+                reading.watching.executions.settle(budget, exec.key());
                 reading.intake.done(budget);
             }
         })

@@ -3,6 +3,7 @@
 //! Owns: the texts of which some parts are still to come, bounded in number. When the bound is reached the oldest is
 //! given up and counted.
 
+use super::executions::ExecKey;
 use crate::wire::{TextHeader, WireError, decode_text, value};
 use std::collections::BTreeMap;
 
@@ -21,6 +22,24 @@ impl Text {
     /// The process: its id and its start in 1/100 s since boot.
     pub(crate) fn process(&self) -> (u32, u64) {
         (self.header.pid, self.header.start_time / 10_000_000)
+    }
+
+    /// The exec that its process runs.
+    pub(super) fn exec(&self) -> ExecKey {
+        let header = &self.header;
+        // One that was not told of is known by what /proc says of the process.
+        let start = header.exec_start / 10_000_000 * 10_000_000;
+        (header.exec_pid, if self.is_told() { header.exec_time } else { start })
+    }
+
+    /// Whether the probe has told of that exec.
+    pub(super) fn is_told(&self) -> bool {
+        self.header.exec_time != 0
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>() + self.bytes.len()
     }
 
     /// Whether one of `value::TEXT_*` is set.

@@ -1,39 +1,53 @@
-//! Which process runs which script: what the texts of a process are layers of.
+//! Which exec runs which script: what the texts of a process are layers of.
 //!
-//! Owns: the latest execution of each process, without the script's text and the environment, bounded in number and
-//! bytes; how many texts each has compiled.
+//! Owns: what the latest execs run, without the script's text, the environment and long arguments, bounded in number and
+//! bytes for all containers together; how many texts each has compiled. Where a bound is met, the container with the most
+//! execs loses its oldest: a text of that stands alone then.
 
-use evidence::{Capture, Content, Execution, NotCaptured, Script, ScriptKind};
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use super::waiting::Waiting;
+use evidence::{Capture, Content, CoverageNote, Execution, NotCaptured, Script, ScriptKind, Untrusted};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Executions that are remembered; then the oldest is forgotten. A text of it then stands alone.
-const KNOWN_MAX: usize = 8192;
-/// Bytes of arguments that they may hold together.
+/// Execs that are remembered.
+const KNOWN_MAX: usize = 16_384;
+/// Bytes that they may hold together.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Texts of one execution that are known by their key, so that a text can name the one that it was compiled in.
 const TEXTS_MAX: usize = 256;
-/// How long a text waits for its process's execution, which is being read meanwhile.
-const WAIT: Duration = Duration::from_millis(100);
+/// Bytes that each of these takes.
+const NUMBER_WEIGHT: usize = 24;
+/// Bytes of arguments that a text repeats of its script; all of them are in the script's own capture.
+const ARGUMENTS_MAX: usize = 4096;
 
-/// A process for as long as the host is up: its id and its start in 1/100 s since boot.
-pub(crate) type ProcessKey = (u32, u64);
+/// An exec: the id of its process, and when it was, in nanoseconds since boot. One that the probe has not told of has the
+/// start of its process there, in whole hundredths of a second.
+pub(crate) type ExecKey = (u32, u64);
 
 /// See the module.
-#[derive(Default)]
 pub(crate) struct Executions {
     state: Mutex<State>,
-    settled: Condvar,
+    /// Hears which execs are settled.
+    pub(crate) waiting: Arc<Waiting>,
 }
 
 #[derive(Default)]
 struct State {
-    known: HashMap<ProcessKey, Known>,
-    order: VecDeque<ProcessKey>,
+    /// `None` for an exec that runs no script, or of which nothing is known.
+    known: HashMap<ExecKey, Option<Known>>,
+    /// By budget.
+    lanes: HashMap<u64, Lane>,
     bytes: usize,
-    /// Processes whose execution waits for a reader.
-    awaited: HashSet<ProcessKey>,
+    /// The processes that ran before the sensor did have been looked at.
+    is_looked: bool,
+}
+
+/// The execs of one container, the oldest first.
+#[derive(Default)]
+struct Lane {
+    order: VecDeque<ExecKey>,
+    /// Until when its execs may have been forgotten.
+    forgotten: u64,
 }
 
 struct Known {
@@ -42,6 +56,17 @@ struct Known {
     texts: u32,
     /// Key of a text to its number.
     numbers: HashMap<u64, u32>,
+}
+
+/// What is known of an exec.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// It runs this script.
+    Known(Box<Capture>),
+    /// It runs none, or nobody will ever know.
+    Nothing,
+    /// It is being found out.
+    Pending,
 }
 
 /// A text's place among those of its execution.
@@ -53,53 +78,57 @@ pub(crate) struct Numbered {
 }
 
 impl Executions {
-    /// An exec of this process was seen and will be settled.
-    pub(crate) fn expect(&self, process: ProcessKey) {
-        self.lock().awaited.insert(process);
+    pub(crate) fn new(waiting: Arc<Waiting>) -> Self {
+        Self { state: Mutex::default(), waiting }
     }
 
-    /// The exec that was expected is read, whatever came of it.
-    pub(crate) fn settle(&self, process: ProcessKey) {
-        self.lock().awaited.remove(&process);
-        self.settled.notify_all();
-    }
-
-    /// From now on the process runs this.
-    pub(crate) fn begin(&self, capture: &Capture) {
-        let process = (capture.process.pid, capture.process.start_ticks);
+    /// From now on the exec, on this budget, is known to run this.
+    pub(crate) fn begin(&self, budget: u64, exec: ExecKey, capture: &Capture) {
         let execution = capture.execution();
         let known = Known { capture: light(capture), execution, texts: 0, numbers: HashMap::new() };
+        self.lock().insert(budget, exec, Some(known));
+    }
+
+    /// What can be known of the exec is known, whatever came of it: its texts wait no longer.
+    pub(crate) fn settle(&self, budget: u64, exec: ExecKey) {
+        self.give_up(budget, exec);
+        self.waiting.settled(exec);
+    }
+
+    /// Nobody waits for the exec any more.
+    pub(super) fn give_up(&self, budget: u64, exec: ExecKey) {
         let mut state = self.lock();
-        state.bytes += known.weight();
-        if let Some(former) = state.known.insert(process, known) {
-            state.bytes = state.bytes.saturating_sub(former.weight());
-        } else {
-            state.order.push_back(process);
-        }
-        while state.known.len() > KNOWN_MAX || state.bytes > BYTES_MAX {
-            let Some(oldest) = state.order.pop_front() else { break };
-            if let Some(forgotten) = state.known.remove(&oldest) {
-                state.bytes = state.bytes.saturating_sub(forgotten.weight());
-            }
+        if !state.known.contains_key(&exec) {
+            state.insert(budget, exec, None);
         }
     }
 
-    /// What the process runs; waits a moment where that is being found out.
-    pub(crate) fn of(&self, process: ProcessKey) -> Option<Capture> {
+    /// All processes that ran before the sensor did are known.
+    pub(crate) fn looked(&self) {
+        self.lock().is_looked = true;
+        self.waiting.untold_settled();
+    }
+
+    /// What the exec runs. `is_told` says that the probe has told of it.
+    pub(super) fn find(&self, budget: u64, exec: ExecKey, is_told: bool) -> Found {
         let state = self.lock();
-        let is_awaited = |state: &mut State| state.awaited.contains(&process);
-        let (state, _) =
-            self.settled.wait_timeout_while(state, WAIT, is_awaited).unwrap_or_else(PoisonError::into_inner);
-        state.known.get(&process).map(|known| known.capture.clone())
+        match state.known.get(&exec) {
+            Some(Some(known)) => return Found::Known(Box::new(known.capture.clone())),
+            Some(None) => return Found::Nothing,
+            None => {}
+        }
+        let is_forgotten = state.lanes.get(&budget).is_some_and(|lane| exec.1 <= lane.forgotten);
+        let is_to_come = if is_told { !is_forgotten } else { !state.is_looked };
+        if is_to_come { Found::Pending } else { Found::Nothing }
     }
 
-    /// Counts a text of the process. `None` where the execution is not known.
-    pub(crate) fn number(&self, process: ProcessKey, key: u64, caller: u64) -> Option<Numbered> {
-        let mut state = self.lock();
-        let known = state.known.get_mut(&process)?;
+    /// Counts a text of the exec. `None` where that is not known.
+    pub(super) fn number(&self, exec: ExecKey, key: u64, caller: u64) -> Option<Numbered> {
+        let state = &mut *self.lock();
+        let known = state.known.get_mut(&exec)?.as_mut()?;
         known.texts = known.texts.saturating_add(1);
-        if known.numbers.len() < TEXTS_MAX {
-            known.numbers.insert(key, known.texts);
+        if known.numbers.len() < TEXTS_MAX && known.numbers.insert(key, known.texts).is_none() {
+            state.bytes += NUMBER_WEIGHT;
         }
         let within = known.numbers.get(&caller).copied();
         Some(Numbered { execution: known.execution, number: known.texts, within })
@@ -110,25 +139,134 @@ impl Executions {
     }
 }
 
-impl Known {
-    fn weight(&self) -> usize {
-        let args = &self.capture.process.args;
-        size_of::<Self>() + args.iter().map(|arg| arg.len() + 40).sum::<usize>()
+impl State {
+    fn insert(&mut self, budget: u64, exec: ExecKey, known: Option<Known>) {
+        self.bytes += weight(known.as_ref());
+        if let Some(former) = self.known.insert(exec, known) {
+            self.bytes = self.bytes.saturating_sub(weight(former.as_ref()));
+        } else {
+            self.lanes.entry(budget).or_default().order.push_back(exec);
+        }
+        while self.known.len() > KNOWN_MAX || self.bytes > BYTES_MAX {
+            let Some(exec) = self.oldest_of_most() else { return };
+            if let Some(forgotten) = self.known.remove(&exec) {
+                self.bytes = self.bytes.saturating_sub(weight(forgotten.as_ref()));
+            }
+        }
     }
+
+    fn oldest_of_most(&mut self) -> Option<ExecKey> {
+        let (budget, lane) = self.lanes.iter_mut().max_by_key(|(_, lane)| lane.order.len())?;
+        let (budget, exec) = (*budget, lane.order.pop_front()?);
+        lane.forgotten = lane.forgotten.max(exec.1);
+        if lane.order.is_empty() {
+            self.lanes.remove(&budget);
+        }
+        Some(exec)
+    }
+}
+
+fn weight(known: Option<&Known>) -> usize {
+    let strings = known.map_or(0, |known| {
+        let args = &known.capture.process.args;
+        known.numbers.len() * NUMBER_WEIGHT + args.iter().map(|arg| arg.len() + 40).sum::<usize>()
+    });
+    size_of::<ExecKey>() * 2 + size_of::<Known>() + strings
 }
 
 /// Without what a text has no use for.
 fn light(capture: &Capture) -> Capture {
     let mut process = capture.process.clone();
     process.environment = Vec::new();
+    let is_cut = bound(&mut process.args);
     Capture {
         observed_at: capture.observed_at,
         process,
         interpreter: capture.interpreter,
         script: Script::new(ScriptKind::Compiled, Content::NotCaptured(NotCaptured::ProcessGone)),
         container: capture.container.clone(),
-        coverage: BTreeSet::new(),
+        coverage: is_cut.then_some(CoverageNote::ArgumentsCut).into_iter().collect(),
         compiled: None,
         held: false,
+    }
+}
+
+/// Keeps the first bytes of arguments. Returns whether there were more.
+pub(super) fn bound(arguments: &mut Vec<Untrusted>) -> bool {
+    let mut left = ARGUMENTS_MAX;
+    let mut kept = Vec::new();
+    for argument in arguments.iter() {
+        let cost = argument.len() + size_of::<Untrusted>();
+        if cost > left {
+            kept.push(Untrusted::from(&argument[..left.saturating_sub(size_of::<Untrusted>())]));
+            break;
+        }
+        left -= cost;
+        kept.push(argument.clone());
+    }
+    let is_cut = kept != *arguments;
+    *arguments = kept;
+    is_cut
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::assemble::Exec;
+    use crate::capture::{CaptureSettings, who};
+    use evidence::{Family, Timestamp};
+
+    /// What this very process would be said to be.
+    pub(in crate::texts) fn capture() -> Capture {
+        let exec: Exec = crate::running::read(std::process::id()).unwrap();
+        let settings = CaptureSettings {
+            content_limit: 1 << 20,
+            include_host: true,
+            now: || Timestamp(1),
+            host_pid_namespace: 0,
+        };
+        who(&exec, Family::CPython, None, &settings).unwrap()
+    }
+
+    #[test]
+    fn the_container_with_the_most_execs_forgets_its_oldest() {
+        let executions = Executions::new(Arc::new(Waiting::new(None)));
+        let capture = capture();
+        executions.begin(1, (1, 5), &capture);
+        for exec in 0..KNOWN_MAX as u64 {
+            executions.settle(2, (2, exec));
+        }
+        assert!(matches!(executions.find(1, (1, 5), true), Found::Known(_)));
+        assert!(matches!(executions.find(2, (2, 0), true), Found::Nothing), "it is forgotten, not awaited");
+        assert!(matches!(executions.find(2, (2, u64::MAX), true), Found::Pending));
+        assert_eq!(executions.lock().known.len(), KNOWN_MAX);
+    }
+
+    #[test]
+    fn arguments_are_repeated_to_a_bound() {
+        let check = |arguments: &[usize], kept: &[usize]| {
+            let mut strings: Vec<_> = arguments.iter().map(|length| Untrusted(vec![b'x'; *length])).collect();
+            let is_cut = bound(&mut strings);
+            let lengths: Vec<_> = strings.iter().map(|string| string.len()).collect();
+            assert_eq!((lengths.as_slice(), is_cut), (kept, arguments != kept));
+        };
+        check(&[], &[]);
+        check(&[7, 0, 12], &[7, 0, 12]);
+        check(&[7, 1_000_000, 12], &[7, ARGUMENTS_MAX - 7 - 2 * size_of::<Untrusted>()]);
+    }
+
+    #[test]
+    fn texts_are_numbered_within_their_exec() {
+        let executions = Executions::new(Arc::new(Waiting::new(None)));
+        let capture = capture();
+        executions.begin(1, (1, 5), &capture);
+        let number = |exec, key, caller| {
+            let numbered = executions.number(exec, key, caller)?;
+            assert_eq!(numbered.execution, capture.execution());
+            Some((numbered.number, numbered.within))
+        };
+        assert_eq!(number((1, 5), 10, 0), Some((1, None)));
+        assert_eq!(number((1, 5), 11, 10), Some((2, Some(1))));
+        assert_eq!(number((1, 6), 12, 10), None);
     }
 }

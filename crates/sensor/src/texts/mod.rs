@@ -3,7 +3,7 @@
 //! ```text
 //! exec ─▶ reader ─▶ images: attach to the interpreter's file, once
 //!            └▶ executions: who runs what
-//! ring ─▶ poll thread ─▶ texts (bounded, lossy, counted) ─▶ texts thread ─▶ seen
+//! ring ─▶ ring thread ─▶ waiting: turns, and the script that a text belongs to ─▶ texts thread ─▶ seen
 //! ```
 //!
 //! Guarantee: where the probe is attached, each text of a process is handed out once, as the compiler got it, unless its
@@ -11,49 +11,41 @@
 //! Blind spots: those of `bpf/texts.bpf.c` and of `images`.
 
 mod assemble;
+mod describe;
 mod executions;
 mod images;
 mod later;
 mod probe;
+mod waiting;
 
-use crate::capture;
 use crate::error::SensorError;
-use crate::executable::{Catalogue, Kind};
+use crate::executable::Kind;
 use crate::hold::{Holds, Release};
-use crate::running;
-use crate::sensor::{Seen, Shared, spawn};
+use crate::losses::{Tally, What};
+use crate::sensor::{Seen, spawn};
 use crate::wire::value;
 use assemble::{Text, TextAssembler};
-use evidence::{
-    Capture, Compiled, CompiledBy, Content, CoverageNote, Family, Gap, GapKind, Script, ScriptKind,
-    Timestamp, Untrusted,
-};
+pub(crate) use describe::Describing;
+use evidence::{Family, GapKind};
 pub(crate) use executions::Executions;
 use images::Started;
-pub(crate) use probe::TextSettings;
-pub(crate) use probe::TextTables;
-use probe::{TextCounts, TextProbe, TextRing};
+pub(crate) use probe::{TextCounts, TextSettings, TextTables};
+use probe::{TextProbe, TextRing};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
+pub(crate) use waiting::Waiting;
 
-/// Texts that wait to be handed on.
-const TEXTS_MAX: usize = 16_384;
-/// Bytes that they may take together.
-const TEXTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Processes that wait for the probe to be attached to their interpreter.
 const PROCESSES_MAX: usize = 1024;
-/// How often the counters are read.
-const COUNTERS_EVERY: Duration = Duration::from_secs(1);
+/// How long the thread that empties the ring sleeps where nothing comes. A wake-up costs some 10 µs.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// The probe of texts, loaded and not yet attached to any file.
 pub(crate) struct Texts {
     probe: TextProbe,
     ring: TextRing,
-    texts: Receiver<Text>,
-    shared: Arc<Losses>,
     tables: Arc<TextTables>,
 }
 
@@ -66,23 +58,18 @@ pub(crate) struct Watching {
     pub(crate) holds: Arc<Holds>,
 }
 
-#[derive(Default)]
-struct Losses {
-    waiting: AtomicU64,
-    queue_full: AtomicU64,
-    undecodable: AtomicU64,
-}
-
 impl Texts {
-    /// Loads the probe.
-    pub(crate) fn load(settings: &TextSettings<'_>) -> Result<Self, SensorError> {
-        let (sender, texts) = sync_channel(TEXTS_MAX);
-        let shared = Arc::new(Losses::default());
-        let mut assembler = TextAssembler::default();
-        let losses = Arc::clone(&shared);
-        let (probe, ring, tables) =
-            probe::load(settings, move |record| losses.take(record, &mut assembler, &sender))?;
-        Ok(Self { probe, ring, texts, shared, tables: Arc::new(tables) })
+    /// Loads the probe. Its texts wait in `waiting`; what finds no room there is counted in `tally`, and let go.
+    pub(crate) fn load(
+        settings: &TextSettings<'_>,
+        waiting: &Arc<Waiting>,
+        tally: Arc<Tally>,
+        holds: Arc<Holds>,
+    ) -> Result<Self, SensorError> {
+        let mut intake =
+            Intake { assembler: TextAssembler::default(), waiting: Arc::clone(waiting), tally, holds };
+        let (probe, ring, tables) = probe::load(settings, move |record| intake.take(record))?;
+        Ok(Self { probe, ring, tables: Arc::new(tables) })
     }
 
     /// Whether attaching needs `CAP_PERFMON` beside `CAP_BPF`.
@@ -94,15 +81,13 @@ impl Texts {
     pub(crate) fn start(
         self,
         wake: OwnedFd,
-        executions: Arc<Executions>,
+        describing: Describing,
         holds: Arc<Holds>,
-        catalogue: &Arc<Catalogue>,
-        settings: &Shared,
         seen: &SyncSender<Seen>,
     ) -> Result<Watching, SensorError> {
-        let Self { probe, ring, texts, shared, tables } = self;
+        let Self { probe, ring, tables } = self;
         let (processes, to_attach) = sync_channel(PROCESSES_MAX);
-        let now = settings.now;
+        let now = describing.settings.now;
         spawn("urva-attach", {
             // The sensor has ended when nobody can tell it anything: not before the probe is detached.
             let seen = seen.clone();
@@ -111,29 +96,15 @@ impl Texts {
                 drop(seen);
             }
         })?;
-        let counting = Counting::new(Arc::clone(&shared), Arc::clone(&tables), now);
-        spawn("urva-ring", {
-            let seen = seen.clone();
-            move || poll(&ring, &wake, counting, &seen)
+        let waiting = Arc::clone(&describing.executions.waiting);
+        spawn("urva-ring", move || {
+            while !ring.consume(wake.as_fd(), IDLE) {}
+            waiting.close();
         })?;
+        let executions = Arc::clone(&describing.executions);
         spawn("urva-texts", {
-            let (catalogue, settings, executions) =
-                (Arc::clone(catalogue), Arc::clone(settings), Arc::clone(&executions));
             let (seen, holds) = (seen.clone(), Arc::clone(&holds));
-            move || {
-                for text in texts {
-                    shared.waiting.fetch_sub(text.bytes.len() as u64, Ordering::Relaxed);
-                    let held = text.has(value::TEXT_HELD).then_some(text.process());
-                    let Some(mut capture) = describe(text, &executions, &catalogue, &settings) else {
-                        held.into_iter().for_each(|(pid, ticks)| holds.decide(pid, ticks, Release::Continue));
-                        continue;
-                    };
-                    capture.held = held.is_some();
-                    if seen.send(Seen::Captured(Box::new(capture))).is_err() {
-                        return;
-                    }
-                }
-            }
+            move || hand_on(&describing, &holds, &seen)
         })?;
         Ok(Watching { processes: Some(processes), executions, tables: Some(tables), holds })
     }
@@ -175,155 +146,50 @@ impl Watching {
     }
 }
 
-impl Losses {
-    fn take(&self, record: &[u8], assembler: &mut TextAssembler, texts: &SyncSender<Text>) {
-        let text = assembler.push(record).unwrap_or_else(|error| {
+/// What the thread that empties the ring works with.
+struct Intake {
+    assembler: TextAssembler,
+    waiting: Arc<Waiting>,
+    tally: Arc<Tally>,
+    holds: Arc<Holds>,
+}
+
+impl Intake {
+    fn take(&mut self, record: &[u8]) {
+        let text = self.assembler.push(record).unwrap_or_else(|error| {
             tracing::warn!(%error, "a text from the kernel was refused");
-            self.undecodable.fetch_add(1, Ordering::Relaxed);
+            self.tally.add(0, What::Texts, GapKind::UndecodableEvent, 1);
             None
         });
-        self.undecodable.fetch_add(assembler.take_given_up(), Ordering::Relaxed);
+        self.tally.add(0, What::Texts, GapKind::UndecodableEvent, self.assembler.take_given_up());
         let Some(text) = text else { return };
-        let size = text.bytes.len() as u64;
-        let is_room = self.waiting.fetch_add(size, Ordering::Relaxed) < TEXTS_BYTES_MAX;
-        if !is_room || texts.try_send(text).is_err() {
-            self.waiting.fetch_sub(size, Ordering::Relaxed);
-            self.queue_full.fetch_add(1, Ordering::Relaxed);
+        for (budget, lost) in self.waiting.push(text) {
+            self.tally.add(budget, What::Texts, GapKind::CaptureQueueFull, 1);
+            let_go(&lost, &self.holds);
         }
     }
 }
 
-/// What is needed to tell what was lost.
-struct Counting {
-    shared: Arc<Losses>,
-    tables: Arc<TextTables>,
-    now: fn() -> Timestamp,
-    before: TextCounts,
-    since: Timestamp,
-    untold: [u64; KINDS.len()],
+/// Nobody will judge this text: its process goes on.
+fn let_go(text: &Text, holds: &Holds) {
+    if text.has(value::TEXT_HELD) {
+        let (pid, ticks) = text.process();
+        holds.decide(pid, ticks, Release::Continue);
+    }
 }
 
-fn poll(ring: &TextRing, wake: &OwnedFd, mut counting: Counting, seen: &SyncSender<Seen>) {
-    loop {
-        let is_over = ring.consume(wake.as_fd(), COUNTERS_EVERY);
-        if is_over || (counting.now)().since(counting.since) >= COUNTERS_EVERY {
-            counting.tell(seen);
-        }
-        if is_over {
+/// Describes and hands on texts until none comes any more.
+fn hand_on(describing: &Describing, holds: &Holds, seen: &SyncSender<Seen>) {
+    let executions = &describing.executions;
+    while let Some((text, of_script)) = executions.waiting.next(executions) {
+        let held = text.has(value::TEXT_HELD).then_some(text.process());
+        let Some(mut capture) = describing.describe(text, of_script) else {
+            held.into_iter().for_each(|(pid, ticks)| holds.decide(pid, ticks, Release::Continue));
+            continue;
+        };
+        capture.held = held.is_some();
+        if seen.send(Seen::Captured(Box::new(capture))).is_err() {
             return;
         }
     }
-}
-
-impl Counting {
-    fn new(shared: Arc<Losses>, tables: Arc<TextTables>, now: fn() -> Timestamp) -> Self {
-        Self { shared, tables, now, before: TextCounts::default(), since: now(), untold: [0; KINDS.len()] }
-    }
-
-    /// Tells what was lost since the last time. What finds no room is told the next time.
-    fn tell(&mut self, seen: &SyncSender<Seen>) {
-        let counts = self.tables.counts();
-        let (lost, no_room) = (counts.lost - self.before.lost, counts.no_room - self.before.no_room);
-        self.untold[0] += lost + no_room;
-        self.untold[1] += self.shared.queue_full.swap(0, Ordering::Relaxed);
-        self.untold[2] += self.shared.undecodable.swap(0, Ordering::Relaxed);
-        self.before = counts;
-        let to = (self.now)();
-        for (untold, (kind, detail)) in self.untold.iter_mut().zip(KINDS) {
-            let gap = Gap {
-                kind,
-                from: self.since,
-                to,
-                lost: Some(*untold),
-                detail: detail.to_owned(),
-                container: None,
-            };
-            if *untold > 0 && seen.try_send(Seen::Gap(Box::new(gap))).is_ok() {
-                *untold = 0;
-            }
-        }
-        self.since = to;
-    }
-}
-
-/// Kinds of loss in the order in which they are counted, in words.
-const KINDS: [(GapKind, &str); 3] = [
-    (GapKind::KernelBufferFull, "the ring buffer of texts that were compiled at run time was full"),
-    (GapKind::CaptureQueueFull, "the queue of texts that were compiled at run time was full"),
-    (GapKind::UndecodableEvent, "texts that were compiled at run time were incomplete"),
-];
-
-/// Makes a capture of a text: who compiled it, where, within which script.
-fn describe(
-    text: Text,
-    executions: &Executions,
-    catalogue: &Catalogue,
-    settings: &Shared,
-) -> Option<Capture> {
-    let header = text.header;
-    let family = match header.function {
-        value::TEXT_BASH => Family::Bash,
-        _ => Family::CPython,
-    };
-    let own = text.process();
-    let mut runs = own;
-    let mut capture = executions.of(own).or_else(|| {
-        // A fork, or a program that embeds an interpreter.
-        let exec = running::read(header.pid).filter(|exec| exec.header.start_time / 10_000_000 == own.1)?;
-        let parent = exec.header.parent_pid;
-        runs = running::start_ticks(parent).map_or(own, |ticks| (parent, ticks));
-        capture::who(&exec, family, catalogue, settings)
-    })?;
-    let place = executions.number(runs, header.key, header.caller);
-    capture.observed_at = Timestamp(capture::booted_at((settings.now)()).0.saturating_add(header.time));
-    capture.interpreter.family = family;
-    let mut notes = Vec::new();
-    notes.extend(text.has(value::TEXT_CUT).then_some(CoverageNote::HeadAndTail));
-    notes.extend(text.has(value::TEXT_UNREADABLE).then_some(CoverageNote::TextUnreadable));
-    capture.coverage.extend(notes);
-    capture.compiled = Some(Compiled {
-        execution: place.map(|place| place.execution),
-        number: place.map_or(0, |place| place.number),
-        within: place.and_then(|place| place.within),
-        by: match header.function {
-            value::TEXT_BASH => CompiledBy::BashEval,
-            value::TEXT_PYTHON_COMPILE => CompiledBy::PythonCompile,
-            _ => CompiledBy::PythonExec,
-        },
-        name: (!text.has(value::TEXT_NAMELESS)).then(|| name(header.function, &header.name)).flatten(),
-        key: header.key,
-    });
-    let content = if text.has(value::TEXT_CUT) {
-        Content::HeadAndTail { head: text.bytes.into(), tail: Untrusted::default(), omitted: 1 }
-    } else {
-        Content::Whole(text.bytes.into())
-    };
-    capture.script = Script::new(ScriptKind::Compiled, content);
-    Some(capture)
-}
-
-/// The name that the text was given: a string in Bash, an object in Python's `compile`, none in `exec`.
-fn name(function: u32, bytes: &[u8]) -> Option<Untrusted> {
-    let text = match function {
-        value::TEXT_BASH => bytes,
-        value::TEXT_PYTHON_COMPILE => python_name(bytes)?,
-        _ => return None,
-    };
-    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-    (end > 0).then(|| text[..end].into())
-}
-
-/// The characters of a compact ASCII string object: they lie behind four words and the state, before 3.12 behind one
-/// pointer more, which is null as a rule.
-fn python_name(object: &[u8]) -> Option<&[u8]> {
-    const ASCII_AND_COMPACT: u32 = 0b0110_0000;
-    let word = |at: usize| Some(u64::from_le_bytes(object.get(at..at + 8)?.try_into().ok()?));
-    let length = usize::try_from(word(16)?).ok()?;
-    let state = u32::try_from(word(32)? & 0xffff_ffff).ok()?;
-    if state & ASCII_AND_COMPACT != ASCII_AND_COMPACT {
-        return None;
-    }
-    let start = if word(40)? == 0 { 48 } else { 40 };
-    let text = &object[start..];
-    Some(&text[..length.min(text.len())])
 }

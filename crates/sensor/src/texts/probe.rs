@@ -5,7 +5,7 @@
 
 use crate::error::SensorError;
 use crate::hold::HoldSettings;
-use crate::probe::{host_namespace, refused};
+use crate::probe::{ExecTables, host_namespace, refused};
 use crate::skeleton::texts::{OpenTextsSkel, TextsSkel, TextsSkelBuilder};
 use crate::wire::value;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
@@ -32,8 +32,8 @@ pub(crate) struct TextSettings<'a> {
     pub(crate) include_host: bool,
     /// Whether processes are stopped until their texts are judged.
     pub(crate) hold: Option<HoldSettings>,
-    /// The exec probe's table of processes that are held.
-    pub(crate) held: &'a MapHandle,
+    /// The exec probe's tables.
+    pub(crate) tables: &'a ExecTables,
 }
 
 /// Attaches the probe.
@@ -98,7 +98,11 @@ fn load_skeleton(settings: &TextSettings<'_>, is_multi: bool) -> Result<TextsSke
     constants.hold_enabled = settings.hold.is_some();
     constants.hold_terminals = settings.hold.is_some_and(|hold| hold.terminals);
     constants.hash_secret = secret()?;
-    open.maps.held.reuse_fd(settings.held.as_fd()).map_err(refused)?;
+    constants.host_pid_namespace = host_namespace("pid")?;
+    let ExecTables { held, executed, layouts } = settings.tables;
+    open.maps.held.reuse_fd(held.as_fd()).map_err(refused)?;
+    open.maps.executed.reuse_fd(executed.as_fd()).map_err(refused)?;
+    open.maps.layouts.reuse_fd(layouts.as_fd()).map_err(refused)?;
     open.progs.on_text_single.set_autoload(!is_multi);
     open.progs.on_text_multi.set_autoload(is_multi);
     open.load().map_err(refused)

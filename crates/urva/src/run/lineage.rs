@@ -18,6 +18,8 @@ const BYTES_MAX: usize = 32 * 1024 * 1024;
 const LAYERS_MAX: usize = 64;
 /// Hashes of texts that are remembered of one script. A text beyond that may be taken for a new one.
 const KNOWN_MAX: usize = 4096;
+/// Texts that are remembered to have made a finding before anything was known of their script.
+const ALONE_MAX: usize = 4096;
 
 /// See the module.
 #[derive(Default)]
@@ -25,10 +27,13 @@ pub(super) struct Lineage {
     scripts: HashMap<Execution, Script>,
     order: VecDeque<Execution>,
     bytes: usize,
+    /// Texts that made a finding by themselves: their process, and what they are but for spaces at their end.
+    alone: VecDeque<(u32, u64, Sha256)>,
 }
 
 struct Script {
     capture: Capture,
+    /// None as well where this very text has made a finding already.
     verdict: Option<Verdict>,
     layers: Vec<RuntimeLayer>,
     known: HashSet<Sha256>,
@@ -53,7 +58,7 @@ impl Lineage {
                     Some(execution) => {
                         self.change(execution, |script| script.add(capture, verdict, redaction))
                     }
-                    None => alone(capture, verdict, redaction),
+                    None => self.take_alone(capture, verdict, redaction),
                 }
             }
         }
@@ -81,6 +86,8 @@ impl Lineage {
         redaction: &Redaction,
     ) -> Option<Finding> {
         let execution = capture.execution();
+        // Where a script takes long to be read, its text may have come first, as the interpreter compiled it.
+        let verdict = verdict.filter(|_| !self.alone.contains(&text_of(capture)));
         if self.scripts.contains_key(&execution) {
             return self.change(execution, |script| {
                 script.capture.clone_from(capture);
@@ -101,6 +108,18 @@ impl Lineage {
             self.remember(execution, script);
         }
         finding
+    }
+
+    /// A text of a process of which no script is known.
+    fn take_alone(&mut self, capture: &Capture, verdict: Verdict, redaction: &Redaction) -> Option<Finding> {
+        let layer = RuntimeLayer::new(capture, &verdict)?;
+        let number = layer.number;
+        let finding = Finding::of_layers(capture.clone(), verdict, vec![layer], number, redaction)?;
+        if self.alone.len() >= ALONE_MAX {
+            self.alone.pop_front();
+        }
+        self.alone.push_back(text_of(capture));
+        Some(finding)
     }
 
     fn remember(&mut self, execution: Execution, script: Script) {
@@ -184,11 +203,11 @@ impl Script {
     }
 }
 
-/// A text of a process of which no script is known.
-fn alone(capture: &Capture, verdict: Verdict, redaction: &Redaction) -> Option<Finding> {
-    let layer = RuntimeLayer::new(capture, &verdict)?;
-    let number = layer.number;
-    Finding::of_layers(capture.clone(), verdict, vec![layer], number, redaction)
+/// A process, and its text but for spaces at the end, where the interpreter adds or takes some.
+fn text_of(capture: &Capture) -> (u32, u64, Sha256) {
+    let (head, tail) = capture.script.content.parts();
+    let text = if tail.is_empty() { [head.trim_ascii_end(), tail] } else { [head, tail.trim_ascii_end()] };
+    (capture.process.pid, capture.process.start_ticks, Sha256::of_parts(text))
 }
 
 #[cfg(test)]
@@ -216,6 +235,27 @@ mod tests {
         let content = Content::Whole(Untrusted(text));
         let script_of_layer = evidence::Script::new(ScriptKind::Compiled, content);
         Capture { compiled: Some(compiled), script: script_of_layer, ..script.clone() }
+    }
+
+    #[test]
+    fn a_script_whose_text_has_made_a_finding_by_itself_makes_no_second_one() {
+        let (script, verdict) = script();
+        let redaction = Redaction::default();
+        let take = |text: &[u8], pid: u32| {
+            let mut lineage = Lineage::default();
+            let mut early = layer(&script, 1, text.to_vec());
+            early.process.pid = pid;
+            early.compiled.as_mut().unwrap().execution = None;
+            let first = lineage.take(&early, Some(verdict.clone()), &redaction);
+            let second = lineage.take(&script, Some(verdict.clone()), &redaction);
+            // Its whole file is hashed now.
+            let third = lineage.take(&script, Some(verdict.clone()), &redaction);
+            [first, second, third].map(|finding| finding.is_some())
+        };
+        let pid = script.process.pid;
+        assert_eq!(take(b"print(1)\n\n", pid), [true, false, false], "the interpreter adds a line end");
+        assert_eq!(take(b"print(1)\n", pid + 1), [true, true, true], "another process");
+        assert_eq!(take(b"print(2)\n", pid), [true, true, true], "another text");
     }
 
     #[test]
