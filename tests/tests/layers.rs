@@ -47,8 +47,12 @@ impl Lab {
         self.container.exec_as((0, 0), command, b"").unwrap();
     }
 
-    fn finding(&self) -> Found {
-        let is_decided = |found: &Found| !found.property("Decided_By_Layer").is_empty();
+    /// The finding that shows a layer of this text. Each malicious one is told as it comes.
+    fn finding(&self, text: &str) -> Found {
+        let is_decided = |found: &Found| {
+            !found.property("Decided_By_Layer").is_empty()
+                && layers(found).iter().any(|layer| layer["contents"] == text)
+        };
         self.urva.wait_for_finding(self.container.id(), LIMIT, is_decided).unwrap()
     }
 }
@@ -67,7 +71,7 @@ fn a_text_that_is_decoded_at_run_time_makes_the_finding() {
     lab.container.write_file("/opt/loader.py", OUTER).unwrap();
     lab.run(&["python3", "/opt/loader.py"]);
 
-    let found = lab.finding();
+    let found = lab.finding(&inner);
     assert_eq!(found.category(), "Execution: Malicious Python executed");
     assert_eq!((found.path(), found.contents()), (Some("/opt/loader.py"), OUTER));
     assert_eq!(found.property("Script_Kind"), "FILE");
@@ -88,7 +92,7 @@ fn a_module_that_is_imported_and_a_text_that_bash_evaluates_make_findings() {
     let module = sample("malicious.reverse-shell.py").unwrap();
     lab.container.write_file("/opt/modules/helper.py", &module).unwrap();
     lab.run(&["env", "PYTHONPATH=/opt/modules", "python3", "-Bc", "import helper"]);
-    let found = lab.finding();
+    let found = lab.finding(&module);
     let layer = layers(&found).into_iter().find(|layer| layer["contents"] == module.as_str()).unwrap();
     assert_eq!(
         (&layer["compiledBy"], &layer["name"]),
@@ -103,7 +107,7 @@ fn a_module_that_is_imported_and_a_text_that_bash_evaluates_make_findings() {
                   open(\"/opt/data.bin\", \"rb\").read()))')\"";
     lab.container.write_file("/opt/eval.sh", script).unwrap();
     lab.run(&["bash", "/opt/eval.sh"]);
-    let found = lab.finding();
+    let found = lab.finding(shell.trim_end());
     assert_eq!(found.category(), "Malicious Script Executed");
     assert_eq!(found.path(), Some("/opt/eval.sh"));
     assert!(layers(&found).iter().any(|layer| layer["compiledBy"] == "BASH_EVAL"));
