@@ -5,11 +5,14 @@
 
 mod record;
 
-use end_to_end::{Rootfs, Runc, Urva, privileged, variant};
+use end_to_end::{Container, Found, Rootfs, Runc, Urva, privileged, variant};
 use evidence::{Gap, GapKind};
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
+/// Texts that one process compiles.
+const TEXTS: u64 = 100_000;
 const WITHIN: Duration = Duration::from_secs(20);
 /// Seconds for which a container floods.
 const SECONDS: u32 = 6;
@@ -116,4 +119,89 @@ fn a_container_that_makes_namespaces_has_one_budget() {
     // Four budgets would hold four times as much.
     let scripts: String = (0..16).map(|one| format!("sh -c \": $n {one}\" & ")).collect();
     check_count(&check("unshare -Ufpmr sh", &format!("n=$((n+16)); {scripts} wait")));
+}
+
+/// A process compiles texts without end, each another one; the other container's are judged all the same, and each one is
+/// captured or counted as lost.
+#[track_caller]
+fn check_texts(compile: &[&str]) {
+    let urva = Urva::start().unwrap();
+    let container = || Runc::container(&Rootfs::debian().unwrap()).start().unwrap();
+    let (loud, quiet) = (container(), container());
+    for name in ["loud", "quiet"] {
+        // Both interpreters are known then, and so is what they compile at each start.
+        let of = if name == "loud" { &loud } else { &quiet };
+        of.exec(["python3", "-c", "exec('1')"]).unwrap();
+        of.exec(["bash", "-c", "eval :"]).unwrap();
+    }
+    let before = resident(&urva);
+    thread::scope(|scope| {
+        let done = scope.spawn(|| loud.exec(compile.iter().copied()).unwrap());
+        thread::sleep(Duration::from_millis(300));
+        for number in 0..5 {
+            hidden(&quiet, &format!("beside a flood of texts {number}"));
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(done.join().unwrap().status, 0);
+    });
+    for number in 0..5 {
+        let case = format!("beside a flood of texts {number}");
+        urva.wait_for_finding(quiet.id(), WITHIN, |found| shows(found, &case)).unwrap();
+    }
+    let grown = resident(&urva).saturating_sub(before);
+    println!("sensor and detector have grown by {} MiB", grown / 1024);
+    assert!(grown < 256 * 1024, "sensor and detector have grown by {grown} KiB");
+    // What comes last is judged last, and is lost itself as long as there is no room.
+    let is_through = |number: &u32| {
+        let case = format!("after the flood {number}");
+        hidden(&loud, &case);
+        urva.wait_for_finding(loud.id(), Duration::from_secs(5), |found| shows(found, &case)).is_ok()
+    };
+    (0..30).find(is_through).unwrap();
+    let site = urva.site().clone();
+    urva.stop().unwrap();
+    let gaps = record::gaps(&site);
+    let of_quiet: Vec<_> = gaps.iter().filter(|gap| is_of(gap, quiet.id())).collect();
+    assert!(of_quiet.is_empty(), "the other container lost something: {of_quiet:?}");
+    let captured = record::latest_run(&site).counters.captured;
+    let flood = Flood { gaps, loud: loud.id().to_owned(), executed: TEXTS, captured };
+    let accounted = captured + lost(&flood);
+    println!("{captured} captured, {} lost", lost(&flood));
+    assert!((TEXTS..TEXTS + 500).contains(&accounted), "{accounted}: {:?}", flood.gaps);
+    assert!(flood.gaps.len() < 20, "too many gaps for one flood: {:?}", flood.gaps);
+}
+
+/// Runs a malicious text that is nowhere in the script.
+fn hidden(container: &Container, case: &str) {
+    let text = variant("malicious.reverse-shell.py", case).unwrap();
+    let flipped: Vec<u8> = text.bytes().map(|byte| byte ^ 90).collect();
+    fs::write(container.root().join("opt/data.bin"), flipped).unwrap();
+    let script = format!("exec(bytes(b ^ 90 for b in open('/opt/data.bin', 'rb').read()).decode()) # {case}");
+    container.exec(["python3", "-c", &script]).unwrap();
+}
+
+/// Whether a layer of the finding is the text of this case.
+fn shows(found: &Found, case: &str) -> bool {
+    found.property("Runtime_Layers").contains(case)
+}
+
+/// What sensor and detector hold in memory together, in KiB.
+fn resident(urva: &Urva) -> u64 {
+    let of = |role| {
+        let status = fs::read_to_string(format!("/proc/{}/status", urva.process(role).unwrap())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    of("sensor") + of("detector")
+}
+
+#[test]
+fn a_process_that_compiles_100_000_texts_hides_no_other_container() {
+    if !privileged() {
+        return;
+    }
+    let python = format!("for i in range({TEXTS}): exec(f'x = {{i}}')");
+    check_texts(&["python3", "-c", &python]);
+    let bash = format!("for ((i = 0; i < {TEXTS}; i++)); do eval \"x=$i\"; done");
+    check_texts(&["bash", "-c", &bash]);
 }

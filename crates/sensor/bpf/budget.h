@@ -1,23 +1,30 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * How much each container may send, so that one that executes without end fills neither the ring nor the
- * readers for the others.
+ * How much each container may send, so that one that executes or compiles without end fills neither the ring
+ * nor the readers for the others.
  *
  * Guarantee: of one container at most BUDGET_BURST_NS worth of records at once, and one for BUDGET_COST_NS in
- * the long run, pass; each one that does not is counted for its container.
+ * the long run, pass; each one that does not is counted for its container. Whoever includes this says what
+ * these are.
  */
 #ifndef URVA_BUDGET_H
 #define URVA_BUDGET_H
 
 #include "container.h"
-#include "path.h"
 
-/* What one exec costs: so many may be sent in a second, in the long run. */
-#define BUDGET_COST_NS (1000000000ULL / 500)
-/* A record with long arguments costs once more for each such piece of them. */
-#define BUDGET_PIECE 8192
-/* What may be sent at once after a rest: so many records, or 8 MiB of arguments. */
-#define BUDGET_BURST_NS (1000 * BUDGET_COST_NS)
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, COUNTER_COUNT);
+    __type(key, __u32);
+    __type(value, __u64);
+} counters SEC(".maps");
+
+/* The program of a uprobe can be preempted by another one on the same CPU, hence the atomic addition. */
+static __always_inline void count(__u32 counter) {
+    __u64 *value = bpf_map_lookup_elem(&counters, &counter);
+    if (value)
+        __sync_fetch_and_add(value, 1);
+}
 
 /* Least recently used ones give way: the counts of what is forgotten remain in COUNTER_REFUSED. */
 struct {
@@ -28,11 +35,12 @@ struct {
 } budgets SEC(".maps");
 
 /*
- * Whether a record of so many bytes of arguments may be sent. What a budget has used is kept as a time that
- * lies ahead of a clock that runs BUDGET_BURST_NS behind: one number, so that it can be changed by one atomic
- * addition. Two CPUs that look at the same moment may both find the last of it, which is one record too many.
+ * Whether something that costs so many times BUDGET_COST_NS may be sent. What a budget has used is kept as a
+ * time that lies ahead of a clock that runs BUDGET_BURST_NS behind: one number, so that it can be changed by
+ * one atomic addition. Two CPUs that look at the same moment may both find the last of it, which is one
+ * record too many.
  */
-static __noinline bool may_send(__u64 whose, __u64 now, __u64 bytes) {
+static __noinline bool may_send(__u64 whose, __u64 now, __u64 cost) {
     struct budget *budget = bpf_map_lookup_elem(&budgets, &whose);
     if (!budget) {
         struct budget full = {};
@@ -50,13 +58,11 @@ static __noinline bool may_send(__u64 whose, __u64 now, __u64 bytes) {
     }
     if (budget->used_until < rested)
         budget->used_until = rested;
-    if (bytes > STRINGS_MAX)
-        bytes = STRINGS_MAX;
-    __sync_fetch_and_add(&budget->used_until, BUDGET_COST_NS * (1 + bytes / BUDGET_PIECE));
+    __sync_fetch_and_add(&budget->used_until, BUDGET_COST_NS * cost);
     return true;
 }
 
-/* A record found no room in the ring. */
+/* Something found no room in the ring, or to be put together. */
 static __noinline void count_lost(__u64 whose) {
     struct budget *budget = bpf_map_lookup_elem(&budgets, &whose);
     if (budget)

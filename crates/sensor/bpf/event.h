@@ -148,12 +148,6 @@ struct held_process {
     __u32 unused;
 };
 
-enum text_counter {
-    TEXT_COUNTER_LOST = 0,    /* texts of which a record found no room in the ring */
-    TEXT_COUNTER_NO_ROOM = 1, /* texts that found no room to be put together */
-    TEXT_COUNTER_COUNT = 2,
-};
-
 /* urva itself executed something, to see that the probe sees it. */
 struct canary_event {
     __u64 exec_time;
@@ -181,18 +175,18 @@ struct executable_verdict {
     __u32 class_; /* enum executable_class */
 };
 
-/* Indices of the per-CPU counters. */
+/* Indices of the per-CPU counters of each program. */
 enum counter {
-    COUNTER_LOST = 0,    /* execs of which a record found no room in the ring */
-    COUNTER_REFUSED = 1, /* execs that were not sent, since a budget was used up */
+    COUNTER_LOST = 0,    /* execs or texts of which a record found no room in the ring */
+    COUNTER_REFUSED = 1, /* execs or texts that were not sent, since a budget was used up */
     COUNTER_COUNT = 2,
 };
 
-/* What a container may send, and has sent. */
+/* What a container may send of execs, or of texts, and has sent. */
 struct budget {
     __u64 used_until; /* CLOCK_BOOTTIME in ns until when it is used up; see budget.h */
-    __u64 refused;    /* execs that were not sent, since the beginning */
-    __u64 lost;       /* execs of which a record found no room in the ring, since the beginning */
+    __u64 refused;    /* of them that were not sent, since the beginning */
+    __u64 lost;       /* of them of which a record found no room in the ring, since the beginning */
 };
 
 #endif

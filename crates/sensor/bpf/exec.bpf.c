@@ -16,6 +16,12 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+/* What one exec costs: so many may be sent in a second, in the long run. */
+#define BUDGET_COST_NS (1000000000ULL / 500)
+/* A record with long arguments costs once more for each such piece of them. */
+#define BUDGET_PIECE 8192
+/* What may be sent at once after a rest: so many records, or 8 MiB of arguments. */
+#define BUDGET_BURST_NS (1000 * BUDGET_COST_NS)
 #include "budget.h"
 #include "path.h"
 #include "hold.h"
@@ -178,7 +184,8 @@ static __noinline int send_exec(struct scratch *scratch, struct task_struct *tas
     if (end - environment > environment_max)
         end = environment + environment_max;
     event->strings_size = end - start;
-    if (!may_send(event->budget, event->exec_time, event->strings_size))
+    __u64 size_to_send = event->strings_size < STRINGS_MAX ? event->strings_size : STRINGS_MAX;
+    if (!may_send(event->budget, event->exec_time, 1 + size_to_send / BUDGET_PIECE))
         return 0;
 
     scratch->used = 0;

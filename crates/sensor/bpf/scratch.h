@@ -38,17 +38,4 @@ struct {
     __type(value, struct chunk);
 } chunks SEC(".maps");
 
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, COUNTER_COUNT);
-    __type(key, __u32);
-    __type(value, __u64);
-} counters SEC(".maps");
-
-static __always_inline void count(__u32 counter) {
-    __u64 *value = bpf_map_lookup_elem(&counters, &counter);
-    if (value)
-        *value += 1;
-}
-
 #endif

@@ -4,7 +4,8 @@
  * Python and `eval` and `source` of Bash hand to the compiler, after all decoding.
  *
  * Guarantee: the bytes that the compiler is about to read, as long as they are in memory, each text once for
- * a process; one that user space called harmless costs a hash and two lookups. Blind spots: a thread that
+ * a process, within the budget of its container; one that user space called harmless costs a hash and two
+ * lookups. What is over budget is compiled unseen, and counted. Blind spots: a thread that
  * changes the text while it is compiled (two reads of a long text can differ; what is remembered is the hash
  * of what was sent); a text on a page that is not in memory, since a uprobe must not wait for one (an
  * attacker could make it wait for ever) - it is sent as far as it goes, and flagged; bytecode; and code that
@@ -16,7 +17,14 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
-#include "container.h"
+/* What one text costs: so many may be sent in a second, in the long run. */
+#define BUDGET_COST_NS (1000000000ULL / 4000)
+/* A long text costs once more for each such piece of it. */
+#define BUDGET_PIECE 1024
+/* What may be sent at once after a rest: so many texts, or 8 MiB, half of the ring: the imports of a large
+ * program. */
+#define BUDGET_BURST_NS (8192 * BUDGET_COST_NS)
+#include "budget.h"
 #include "executed.h"
 #include "hold.h"
 
@@ -30,7 +38,7 @@ const volatile __u64 hash_secret[2] = {};
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 8 * 1024 * 1024);
+    __uint(max_entries, 16 * 1024 * 1024);
 } texts SEC(".maps");
 
 /* Hashes of texts that were judged and are harmless. */
@@ -109,19 +117,6 @@ struct {
     __type(key, __u32);
     __type(value, struct lock);
 } locks SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, TEXT_COUNTER_COUNT);
-    __type(key, __u32);
-    __type(value, __u64);
-} text_counters SEC(".maps");
-
-static __always_inline void count(__u32 counter) {
-    __u64 *value = bpf_map_lookup_elem(&text_counters, &counter);
-    if (value)
-        __sync_fetch_and_add(value, 1);
-}
 
 #define ROTATE(word, bits) (((word) << (bits)) | ((word) >> (64 - (bits))))
 /* SipHash's round: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012. */
@@ -269,7 +264,6 @@ static __noinline int fill_process(struct text_event *event, struct task_struct 
         return 0;
     struct upid own = {};
     read_innermost(task, &own);
-    event->budget = budget_of(task);
     event->pid_in_container = own.nr;
     event->parent_pid = BPF_CORE_READ(task, group_leader, real_parent, tgid);
     event->uid = BPF_CORE_READ(task, cred, euid.val);
@@ -327,6 +321,9 @@ static __always_inline void look(struct room *room, struct task_struct *task, st
     bool is_harmless = bpf_map_lookup_elem(&harmless, &event->key);
     __u8 yes = 1;
     if (!is_harmless) {
+        event->budget = budget_of(task);
+        if (!may_send(event->budget, event->time, 1 + event->offset / BUDGET_PIECE))
+            return;
         /* Bash names the text's origin; Python's is an object, of which user space makes what it can. */
         if (bpf_probe_read_user(event->name, sizeof(event->name), (void *)PT_REGS_PARM2(ctx)))
             event->flags |= TEXT_NAMELESS;
@@ -338,7 +335,7 @@ static __always_inline void look(struct room *room, struct task_struct *task, st
         if (is_held)
             event->flags |= TEXT_HELD;
         if (!send_text(room, text)) {
-            count(TEXT_COUNTER_LOST);
+            count_lost(event->budget);
             if (is_held)
                 let_go(event->pid);
             return;
@@ -373,7 +370,7 @@ static __always_inline int on_text(struct pt_regs *ctx) {
             return 0;
         }
     }
-    count(TEXT_COUNTER_NO_ROOM);
+    count_lost(budget_of(task));
     return 0;
 }
 

@@ -5,8 +5,8 @@
 
 use crate::budgets::Budgets;
 use crate::capture::boot_time;
-use crate::probe::{Counts, ExecProbe, Spent};
-use crate::texts::{TextCounts, TextTables};
+use crate::probe::{ExecProbe, Ledger, Spent};
+use crate::texts::TextTables;
 use evidence::{Gap, GapKind, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,19 +53,26 @@ impl Tally {
 /// Losses, from what was counted to what was told.
 pub(crate) struct Losses {
     budgets: Arc<Budgets>,
-    texts: Option<Arc<TextTables>>,
-    texts_before: TextCounts,
     tally: Arc<Tally>,
+    texts: Option<Arc<TextTables>>,
     now: fn() -> Timestamp,
-    before: Counts,
+    of_execs: Account,
+    of_texts: Account,
+    skipped: u64,
     /// The last look at the counters.
     looked_at: Timestamp,
     /// The next one, on the boot clock.
     look_at: u64,
-    spent: HashMap<u64, Spent>,
-    /// What of `before` was found in some budget.
-    attributed: Spent,
     untold: HashMap<LossKey, Untold>,
+}
+
+/// What of a program's ledger was taken in.
+#[derive(Default)]
+struct Account {
+    sums: Spent,
+    by_budget: HashMap<u64, Spent>,
+    /// What of `sums` was found in some budget.
+    attributed: Spent,
 }
 
 #[derive(Debug)]
@@ -87,15 +94,14 @@ impl Losses {
     ) -> Self {
         Self {
             budgets,
-            texts,
-            texts_before: TextCounts::default(),
             tally,
+            texts,
             now,
-            before: Counts::default(),
+            of_execs: Account::default(),
+            of_texts: Account::default(),
+            skipped: 0,
             looked_at: now(),
             look_at: 0,
-            spent: HashMap::new(),
-            attributed: Spent::default(),
             untold: HashMap::new(),
         }
     }
@@ -123,52 +129,20 @@ impl Losses {
         for untold in self.untold.values_mut() {
             untold.goes_on = false;
         }
-        let counts = probe.counts();
         let mut new = self.tally.take();
-        new.insert(
-            (0, What::Execs, GapKind::ProbeSkipped),
-            counts.skipped.saturating_sub(self.before.skipped),
-        );
+        let skipped = probe.skipped();
+        new.insert((0, What::Execs, GapKind::ProbeSkipped), skipped.saturating_sub(self.skipped));
+        self.skipped = skipped;
+        self.of_execs.take_in(probe.ledger(), What::Execs, &mut new);
         if let Some(texts) = &self.texts {
-            let (now, before) = (texts.counts(), self.texts_before);
-            let lost = (now.lost - before.lost) + (now.no_room - before.no_room);
-            *new.entry((0, What::Texts, GapKind::KernelBufferFull)).or_default() += lost;
-            self.texts_before = now;
+            self.of_texts.take_in(texts.ledger(), What::Texts, &mut new);
         }
-        if (counts.lost, counts.refused) != (self.before.lost, self.before.refused) {
-            self.attribute(counts, probe.spent(), &mut new);
-        }
-        self.before = counts;
         for (key, lost) in new.into_iter().filter(|(_, lost)| *lost > 0) {
             let fresh = Untold { lost: 0, since, told_at: None, goes_on: true };
             let untold = self.untold.entry(key).or_insert(fresh);
             untold.lost += lost;
             untold.goes_on = true;
         }
-    }
-
-    /// Finds out whose losses the kernel has counted. What no budget accounts for, since the kernel has forgotten it,
-    /// is nobody's.
-    fn attribute(&mut self, counts: Counts, spent: Vec<(u64, Spent)>, new: &mut HashMap<LossKey, u64>) {
-        let before = std::mem::take(&mut self.spent);
-        for (budget, now) in spent {
-            // A budget that was forgotten begins at zero again.
-            let then = before.get(&budget).copied().unwrap_or_default();
-            let refused = now.refused.checked_sub(then.refused).unwrap_or(now.refused);
-            let lost = now.lost.checked_sub(then.lost).unwrap_or(now.lost);
-            *new.entry((budget, What::Execs, GapKind::OverBudget)).or_default() += refused;
-            *new.entry((budget, What::Execs, GapKind::KernelBufferFull)).or_default() += lost;
-            self.attributed.refused += refused;
-            self.attributed.lost += lost;
-            self.spent.insert(budget, now);
-        }
-        // The sums were read first, so that budgets account for more rather than less.
-        let refused = counts.refused.saturating_sub(self.attributed.refused);
-        let lost = counts.lost.saturating_sub(self.attributed.lost);
-        *new.entry((0, What::Execs, GapKind::OverBudget)).or_default() += refused;
-        *new.entry((0, What::Execs, GapKind::KernelBufferFull)).or_default() += lost;
-        self.attributed.refused += refused;
-        self.attributed.lost += lost;
     }
 
     fn tell(&mut self, is_due: impl Fn(&Untold, Timestamp) -> bool, mut tell: impl FnMut(Gap) -> bool) {
@@ -193,6 +167,40 @@ impl Losses {
     }
 }
 
+impl Account {
+    /// Finds out whose losses the kernel has counted since the last time. What no budget accounts for, since the kernel has
+    /// forgotten it, is nobody's.
+    fn take_in(&mut self, ledger: &Ledger, what: What, new: &mut HashMap<LossKey, u64>) {
+        let sums = ledger.sums();
+        if sums == self.sums {
+            return;
+        }
+        self.sums = sums;
+        let mut add = |budget, spent: Spent| {
+            *new.entry((budget, what, GapKind::OverBudget)).or_default() += spent.refused;
+            *new.entry((budget, what, GapKind::KernelBufferFull)).or_default() += spent.lost;
+            self.attributed.refused += spent.refused;
+            self.attributed.lost += spent.lost;
+        };
+        let before = std::mem::take(&mut self.by_budget);
+        for (budget, now) in ledger.by_budget() {
+            // A budget that was forgotten begins at zero again.
+            let then = before.get(&budget).copied().unwrap_or_default();
+            let refused = now.refused.checked_sub(then.refused).unwrap_or(now.refused);
+            let lost = now.lost.checked_sub(then.lost).unwrap_or(now.lost);
+            add(budget, Spent { refused, lost });
+            self.by_budget.insert(budget, now);
+        }
+        // The sums were read first, so that budgets account for more rather than less.
+        let refused = sums.refused.saturating_sub(self.attributed.refused);
+        let lost = sums.lost.saturating_sub(self.attributed.lost);
+        self.attributed.refused += refused;
+        self.attributed.lost += lost;
+        *new.entry((0, what, GapKind::OverBudget)).or_default() += refused;
+        *new.entry((0, what, GapKind::KernelBufferFull)).or_default() += lost;
+    }
+}
+
 impl Untold {
     fn is_due(&self, now: Timestamp) -> bool {
         !self.goes_on || self.told_at.is_none_or(|told_at| now.since(told_at) >= TOLD_EVERY)
@@ -205,7 +213,7 @@ fn detail(what: What, kind: GapKind) -> &'static str {
             "more texts were compiled at run time than one container may have looked at"
         }
         (What::Texts, GapKind::KernelBufferFull) => {
-            "the ring buffer of texts that were compiled at run time was full"
+            "there was no room for texts that were compiled at run time between kernel and sensor"
         }
         (What::Texts, GapKind::CaptureQueueFull) => {
             "the queue of texts that were compiled at run time was full"

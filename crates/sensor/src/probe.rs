@@ -8,7 +8,7 @@ use crate::hold::HoldSettings;
 use crate::skeleton::{ExecSkel, ExecSkelBuilder, types};
 use crate::wire::{ExecHeader, value};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Link, Map, MapCore, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
 use rustix::thread::{CapabilitySet, capabilities};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -30,8 +30,7 @@ pub(crate) struct ProbeSettings {
 /// The attached probe. Dropping it detaches.
 pub(crate) struct ExecProbe {
     ring: RingBuffer<'static>,
-    counters: MapHandle,
-    budgets: MapHandle,
+    ledger: Ledger,
     program: ProgramId,
     _link: Link,
     skeleton: ExecSkel<'static>,
@@ -46,20 +45,18 @@ pub(crate) struct ExecTables {
     pub(crate) layouts: MapHandle,
 }
 
-/// How many execs were lost since the probe was attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Counts {
-    pub(crate) lost: u64,
-    /// Not sent, since a container had used up its budget.
-    pub(crate) refused: u64,
-    /// Times the kernel skipped the probe since it was running on that CPU already.
-    pub(crate) skipped: u64,
+/// What a program has counted: in all, and against the budget of each container.
+pub(crate) struct Ledger {
+    counters: MapHandle,
+    budgets: MapHandle,
 }
 
-/// What the probe has counted against one budget since it was attached.
+/// What a program has not sent since it was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Spent {
+    /// Since a container had used up its budget.
     pub(crate) refused: u64,
+    /// Since there was no room.
     pub(crate) lost: u64,
 }
 
@@ -97,8 +94,7 @@ impl ExecProbe {
         let skeleton = open.load().map_err(refused)?;
 
         let executables = Executables(MapHandle::try_from(&skeleton.maps.executables).map_err(refused)?);
-        let counters = MapHandle::try_from(&skeleton.maps.counters).map_err(refused)?;
-        let budgets = MapHandle::try_from(&skeleton.maps.budgets).map_err(refused)?;
+        let ledger = Ledger::new(&skeleton.maps.counters, &skeleton.maps.budgets)?;
         let events = MapHandle::try_from(&skeleton.maps.events).map_err(refused)?;
         let mut ring = RingBufferBuilder::new();
         let record = move |record: &[u8]| {
@@ -110,7 +106,7 @@ impl ExecProbe {
         let program = skeleton.progs.on_exec.as_fd().try_clone_to_owned();
         let program = ProgramId(program.map_err(|source| refused(libbpf_rs::Error::from(source)))?);
         let link = skeleton.progs.on_exec.attach().map_err(refused)?;
-        Ok((Self { ring, counters, budgets, program, _link: link, skeleton }, executables))
+        Ok((Self { ring, ledger, program, _link: link, skeleton }, executables))
     }
 
     /// Waits until records are there, `wake` is readable, or the time is over. Hands out what is there.
@@ -129,17 +125,34 @@ impl ExecProbe {
         })
     }
 
-    /// Reads the counters.
-    pub(crate) fn counts(&self) -> Counts {
-        Counts {
-            lost: sum(&self.counters, value::COUNTER_LOST),
+    /// What was not sent.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// How often the kernel skipped the probe since it was running on that CPU already.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.program.recursion_misses()
+    }
+}
+
+impl Ledger {
+    /// Of the maps `counters` and `budgets` of a program: see `bpf/budget.h`.
+    pub(crate) fn new(counters: &Map<'_>, budgets: &Map<'_>) -> Result<Self, SensorError> {
+        let handle = |map| MapHandle::try_from(map).map_err(refused);
+        Ok(Self { counters: handle(counters)?, budgets: handle(budgets)? })
+    }
+
+    /// All together.
+    pub(crate) fn sums(&self) -> Spent {
+        Spent {
             refused: sum(&self.counters, value::COUNTER_REFUSED),
-            skipped: self.program.recursion_misses(),
+            lost: sum(&self.counters, value::COUNTER_LOST),
         }
     }
 
-    /// Reads what each budget has lost. It asks the kernel twice for each container: only where a counter has changed.
-    pub(crate) fn spent(&self) -> Vec<(u64, Spent)> {
+    /// By budget. It asks the kernel twice for each container: only where a sum has changed.
+    pub(crate) fn by_budget(&self) -> Vec<(u64, Spent)> {
         let read = |key: Vec<u8>| {
             let value = self.budgets.lookup(&key, MapFlags::ANY).ok()??;
             let number = |at: usize| Some(u64::from_ne_bytes(value.get(at..at + 8)?.try_into().ok()?));
@@ -169,7 +182,7 @@ pub(crate) fn consume(ring: &RingBuffer<'_>, wake: BorrowedFd<'_>, timeout: Dura
 }
 
 /// The sum of a counter over all CPUs.
-pub(crate) fn sum(counters: &MapHandle, counter: u32) -> u64 {
+fn sum(counters: &MapHandle, counter: u32) -> u64 {
     let Ok(Some(cpus)) = counters.lookup_percpu(&counter.to_ne_bytes(), MapFlags::ANY) else {
         return 0;
     };

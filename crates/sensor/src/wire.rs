@@ -33,8 +33,6 @@ pub mod value {
     pub const TEXT_UNREADABLE: u32 = 1 << 2;
     pub const TEXT_NAMELESS: u32 = 1 << 3;
     pub const TEXT_HELD: u32 = 1 << 4;
-    pub const TEXT_COUNTER_LOST: u32 = 0;
-    pub const TEXT_COUNTER_NO_ROOM: u32 = 1;
     pub const TEXT_CHUNK: u32 = 16384;
     pub const TEXT_PARTS_MAX: u32 = 64;
 }

@@ -108,8 +108,6 @@ fn rust_constants() -> Vec<(&'static str, u64)> {
         TEXT_NAMELESS,
         TEXT_HELD,
         EXEC_HELD,
-        TEXT_COUNTER_LOST,
-        TEXT_COUNTER_NO_ROOM,
         TEXT_CHUNK,
         TEXT_PARTS_MAX
     );

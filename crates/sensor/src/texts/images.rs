@@ -44,9 +44,12 @@ const FIRST_PAUSE: Duration = Duration::from_micros(250);
 /// How often the probe is detached from what no process maps any more. It takes some 50 µs for each process of the host.
 pub(super) const CLEAN_EVERY: Duration = Duration::from_secs(600);
 
-/// One state of one file.
+/// One state of one file. Each container has an overlay of its own on the layers of its image, and a device number for it;
+/// the probe lies on the file below, whose inode number and times the overlay shows, and serves them all. To be
+/// attached once for each container would cost each text as often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Image {
+    /// Zero for all overlays.
     device: u64,
     inode: u64,
     size: u64,
@@ -55,9 +58,12 @@ struct Image {
 
 impl Image {
     fn of(file: &File) -> Option<Self> {
+        const OVERLAYFS: i64 = 0x794c_7630;
+        #[allow(clippy::unnecessary_cast, reason = "the field's type differs between architectures")]
+        let is_overlay = rustix::fs::fstatfs(file).is_ok_and(|found| found.f_type as i64 == OVERLAYFS);
         let file = file.metadata().ok()?;
         Some(Self {
-            device: file.dev(),
+            device: if is_overlay { 0 } else { file.dev() },
             inode: file.ino(),
             size: file.len(),
             changed: (file.ctime(), file.ctime_nsec()),

@@ -5,9 +5,8 @@
 
 use crate::error::SensorError;
 use crate::hold::HoldSettings;
-use crate::probe::{ExecTables, host_namespace, refused};
+use crate::probe::{ExecTables, Ledger, host_namespace, refused};
 use crate::skeleton::texts::{OpenTextsSkel, TextsSkel, TextsSkelBuilder};
-use crate::wire::value;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
 use libbpf_rs::{UprobeMultiOpts, UprobeOpts};
@@ -51,14 +50,7 @@ pub(crate) struct TextRing {
 /// What the other threads need of the probe's tables.
 pub(crate) struct TextTables {
     harmless: MapHandle,
-    counters: MapHandle,
-}
-
-/// How many texts were lost since the probe was loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct TextCounts {
-    pub(crate) lost: u64,
-    pub(crate) no_room: u64,
+    ledger: Ledger,
 }
 
 /// Loads the probe; `on_record` then gets each record while [`TextRing::consume`] runs.
@@ -73,7 +65,7 @@ pub(crate) fn load(
     let maps = &probe.skeleton.maps;
     let tables = TextTables {
         harmless: MapHandle::try_from(&maps.harmless).map_err(refused)?,
-        counters: MapHandle::try_from(&maps.text_counters).map_err(refused)?,
+        ledger: Ledger::new(&maps.counters, &maps.budgets)?,
     };
     let texts = MapHandle::try_from(&maps.texts).map_err(refused)?;
     let mut ring = RingBufferBuilder::new();
@@ -163,9 +155,8 @@ impl TextTables {
         }
     }
 
-    /// Reads the counters.
-    pub(crate) fn counts(&self) -> TextCounts {
-        let sum = |counter| crate::probe::sum(&self.counters, counter);
-        TextCounts { lost: sum(value::TEXT_COUNTER_LOST), no_room: sum(value::TEXT_COUNTER_NO_ROOM) }
+    /// What was not sent.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 }
