@@ -43,7 +43,7 @@ pub struct Compiled {
     pub by: CompiledBy,
     /// What the program called the text: the file that it was read from, as a rule, or `<string>`. The program chooses it.
     pub name: Option<Untrusted>,
-    /// The probe's name of the text, with which a verdict is told to it.
+    /// The probe's name of the text, with which a verdict is told to it; 0 where it has none.
     pub key: u64,
 }
 

@@ -20,9 +20,13 @@
 /* A path as the kernel gives it to user space, and the components that urva follows of it. */
 #define PATH_BYTES_MAX 4096
 #define PATH_COMPONENTS_MAX 48
-/* Most bytes of a text in one text_event, a multiple of 8, and the records that a text may take: 1 MiB. */
+/* Most bytes of a text in one text_event, a multiple of 8, and the records that a text may take: 1 MiB. Of a
+ * longer one so many from its head and so many from its tail are sent. */
 #define TEXT_CHUNK 16384
 #define TEXT_PARTS_MAX 64
+#define TEXT_HEAD_PARTS 32
+/* So many times TEXT_PARTS_MAX parts are looked at: 64 MiB. */
+#define TEXT_ROUNDS_MAX 64
 
 enum event_kind {
     EVENT_EXEC = 1,
@@ -98,7 +102,7 @@ enum text_function {
 enum text_flags {
     /* The last record of its text. */
     TEXT_LAST = 1 << 0,
-    /* The text is longer than what is sent. */
+    /* The text is longer than what is sent: on each record. */
     TEXT_CUT = 1 << 1,
     /* Memory that is not there, or not any more. */
     TEXT_UNREADABLE = 1 << 2,
@@ -106,13 +110,17 @@ enum text_flags {
     TEXT_NAMELESS = 1 << 3,
     /* The process is stopped until user space lets it go. */
     TEXT_HELD = 1 << 4,
+    /* Of the tail of a text that is cut. */
+    TEXT_TAIL = 1 << 5,
+    /* The text is longer than what is looked at: this is not its real tail. */
+    TEXT_ENDLESS = 1 << 6,
 };
 
 /* A part of a text that is about to be compiled; the bytes follow. The records of one text come in order. */
 struct text_event {
     __u64 time;       /* CLOCK_BOOTTIME in ns */
     __u64 start_time; /* CLOCK_BOOTTIME in ns, when the process was forked */
-    __u64 key;        /* on the last record, a keyed hash of all that was sent; else 0 */
+    __u64 key;        /* on the last record, a keyed hash of all that was looked at; else 0 */
     __u64 offset;     /* of its first byte in the text */
     __u64 caller; /* key of the text whose compilation and run this one is part of; 0 where there is none */
     __u64 stack;  /* the thread's stack pointer: a caller's is higher */

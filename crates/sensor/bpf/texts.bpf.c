@@ -93,7 +93,11 @@ struct {
  */
 struct room {
     __u64 state[4];
-    /* Bytes of text in `words`. */
+    /* Bytes of the text: those that were gone through, all, and where the tail begins. */
+    __u64 at;
+    __u64 total;
+    __u64 tail;
+    /* Bytes of text in `words`, and whether they are the last. */
     __u32 length;
     __u32 is_end;
     struct text_event event;
@@ -192,54 +196,98 @@ __noinline __u32 next_part(struct room *room, __u64 text) {
     return bytes;
 }
 
-/* Hashes the text as far as it is sent. Returns its key. */
-static __noinline __u64 hash_text(struct room *room, __u64 text) {
-    __u64 length = 0;
-    begin_hash(room);
+/* Looks at some parts of the text, from the place that was reached. Global as well. */
+__noinline int hash_parts(struct room *room, __u64 text) {
+    if (!room)
+        return 0;
     for (int i = 0; i < TEXT_PARTS_MAX; i++) {
-        length += next_part(room, text + length);
+        room->at += next_part(room, text + room->at);
         if (room->is_end)
             break;
     }
-    room->event.offset = length;
-    return end_hash(room, length);
+    return 0;
 }
 
-static __always_inline long send(struct room *room) {
+/* Hashes the text. Returns its key. */
+static __noinline __u64 hash_text(struct room *room, __u64 text) {
+    room->at = 0;
+    begin_hash(room);
+    for (int i = 0; i < TEXT_ROUNDS_MAX; i++) {
+        hash_parts(room, text);
+        if (room->is_end)
+            break;
+    }
+    room->total = room->at;
+    return end_hash(room, room->total);
+}
+
+static __always_inline bool send(struct room *room) {
     __u32 size = room->length;
     barrier_var(size);
     if (size > TEXT_CHUNK)
-        return 0;
+        return true;
     /* The words lie right behind the event. */
-    return bpf_ringbuf_output(&texts, &room->event, sizeof(room->event) + size, 0);
+    return !bpf_ringbuf_output(&texts, &room->event, sizeof(room->event) + size, 0);
 }
 
-/* Sends the text part by part, the hash of what was sent with the last. */
-static __noinline bool send_text(struct room *room, __u64 text) {
-    __u64 length = room->event.offset;
-    if (length < TEXT_CHUNK) {
-        room->event.offset = 0;
-        room->event.length = room->length;
-        room->event.flags |= TEXT_LAST;
-        return !send(room);
-    }
-    __u64 at = 0;
-    room->event.key = 0;
-    begin_hash(room);
+/* Whether a text of so many bytes has parts that are not sent. */
+static __always_inline bool is_cut(__u64 total) {
+    return total > TEXT_PARTS_MAX * TEXT_CHUNK;
+}
+
+/* Hashes some parts of the text, and sends those of them that belong to its head or tail: the hash with the
+ * last. The room's `is_end` says whether it was that. Returns false where one found no room in the ring.
+ * Global as well. */
+__noinline int send_parts(struct room *room, __u64 text) {
+    if (!room)
+        return 0;
+    struct text_event *event = &room->event;
     for (int i = 0; i < TEXT_PARTS_MAX; i++) {
-        __u32 bytes = next_part(room, text + at);
-        room->event.offset = at;
-        room->event.length = bytes;
-        at += bytes;
-        bool is_last = room->is_end || i == TEXT_PARTS_MAX - 1;
-        if (is_last) {
-            room->event.key = end_hash(room, at);
-            room->event.flags |= TEXT_LAST | (room->is_end ? 0 : TEXT_CUT);
+        __u64 at = room->at;
+        event->offset = at;
+        event->length = next_part(room, text + at);
+        room->at = at + event->length;
+        /* Another thread may make it longer meanwhile: it ends where it did. */
+        room->is_end |= room->at >= room->total;
+        bool is_tail = at >= room->tail;
+        if (is_tail)
+            event->flags |= TEXT_TAIL;
+        if (room->is_end) {
+            event->key = end_hash(room, room->at);
+            event->flags |= TEXT_LAST;
         }
-        if (send(room))
-            return false;
-        if (is_last)
+        if ((is_tail || room->is_end || at < TEXT_HEAD_PARTS * TEXT_CHUNK || !is_cut(room->total)) &&
+            !send(room))
+            return 0;
+        if (room->is_end)
             break;
+    }
+    return 1;
+}
+
+/* Sends the text part by part, the hash of what was looked at with the last. */
+static __noinline bool send_text(struct room *room, __u64 text) {
+    struct text_event *event = &room->event;
+    if (room->total < TEXT_CHUNK) {
+        event->offset = 0;
+        event->length = room->length;
+        event->flags |= TEXT_LAST;
+        return send(room);
+    }
+    event->key = 0;
+    room->tail = ~0ULL;
+    if (is_cut(room->total)) {
+        __u64 parts = (room->total + TEXT_CHUNK - 1) / TEXT_CHUNK;
+        room->tail = (parts - TEXT_HEAD_PARTS) * TEXT_CHUNK;
+        event->flags |= TEXT_CUT | (room->is_end ? 0 : TEXT_ENDLESS);
+    }
+    room->at = 0;
+    begin_hash(room);
+    for (int i = 0; i < TEXT_ROUNDS_MAX; i++) {
+        if (!send_parts(room, text))
+            return false;
+        if (room->is_end)
+            return true;
     }
     return true;
 }
@@ -315,14 +363,18 @@ static __always_inline void look(struct room *room, struct task_struct *task, st
     fill(event, task, ctx, bpf_get_attach_cookie(ctx));
 
     event->key = hash_text(room, text);
+    /* What cannot be looked at to its end may be another text the next time, or than the one that was judged.
+     */
+    bool is_known_whole = room->is_end && !(event->flags & TEXT_UNREADABLE);
     struct text_of_process key = {.key = event->key, .start_time = event->start_time};
-    if (bpf_map_lookup_elem(&sent, &key))
+    if (is_known_whole && bpf_map_lookup_elem(&sent, &key))
         return;
-    bool is_harmless = bpf_map_lookup_elem(&harmless, &event->key);
+    bool is_harmless = is_known_whole && bpf_map_lookup_elem(&harmless, &event->key);
     __u8 yes = 1;
     if (!is_harmless) {
         event->budget = budget_of(task);
-        if (!may_send(event->budget, event->time, 1 + event->offset / BUDGET_PIECE))
+        __u64 sent_bytes = is_cut(room->total) ? TEXT_PARTS_MAX * TEXT_CHUNK : room->total;
+        if (!may_send(event->budget, event->time, 1 + sent_bytes / BUDGET_PIECE))
             return;
         /* Bash names the text's origin; Python's is an object, of which user space makes what it can. */
         if (bpf_probe_read_user(event->name, sizeof(event->name), (void *)PT_REGS_PARM2(ctx)))
@@ -350,7 +402,8 @@ static __always_inline void look(struct room *room, struct task_struct *task, st
             frames->next++;
         }
     }
-    bpf_map_update_elem(&sent, &key, &yes, BPF_ANY);
+    if (is_known_whole)
+        bpf_map_update_elem(&sent, &key, &yes, BPF_ANY);
 }
 
 static __always_inline int on_text(struct pt_regs *ctx) {

@@ -33,6 +33,9 @@ pub mod value {
     pub const TEXT_UNREADABLE: u32 = 1 << 2;
     pub const TEXT_NAMELESS: u32 = 1 << 3;
     pub const TEXT_HELD: u32 = 1 << 4;
+    pub const TEXT_TAIL: u32 = 1 << 5;
+    pub const TEXT_ENDLESS: u32 = 1 << 6;
+    pub const TEXT_ROUNDS_MAX: u32 = 64;
     pub const TEXT_CHUNK: u32 = 16384;
     pub const TEXT_PARTS_MAX: u32 = 64;
 }
@@ -114,7 +117,8 @@ pub fn decode_text(record: &[u8]) -> Result<(TextHeader, &[u8]), WireError> {
     }
     let bytes = take(&mut &record[size_of::<TextHeader>()..], header.length)?;
     let end = header.offset.checked_add(bytes.len() as u64);
-    let longest = u64::from(value::TEXT_CHUNK) * u64::from(value::TEXT_PARTS_MAX);
+    let parts = u64::from(value::TEXT_PARTS_MAX) * u64::from(value::TEXT_ROUNDS_MAX);
+    let longest = u64::from(value::TEXT_CHUNK) * parts;
     if end.is_none_or(|end| end > longest) {
         return Err(WireError::Inconsistent);
     }

@@ -107,6 +107,9 @@ fn rust_constants() -> Vec<(&'static str, u64)> {
         TEXT_UNREADABLE,
         TEXT_NAMELESS,
         TEXT_HELD,
+        TEXT_TAIL,
+        TEXT_ENDLESS,
+        TEXT_ROUNDS_MAX,
         EXEC_HELD,
         TEXT_CHUNK,
         TEXT_PARTS_MAX

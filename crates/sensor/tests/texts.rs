@@ -95,11 +95,16 @@ fn each_text_that_bash_evaluates_is_seen() {
 }
 
 #[test]
-fn a_long_text_comes_byte_by_byte_and_one_beyond_the_limit_as_far_as_it_goes() {
+fn a_long_text_comes_byte_by_byte_and_one_beyond_the_limit_with_head_and_tail() {
     let Some(watch) = Watch::start(true) else { return };
-    for (bytes, is_cut) in
-        [(16_383, false), (16_384, false), (16_385, false), (200_001, false), (3_000_000, true)]
-    {
+    for (bytes, is_cut) in [
+        (16_383, false),
+        (16_384, false),
+        (16_385, false),
+        (200_001, false),
+        (1 << 20, false),
+        (3_000_000, true),
+    ] {
         let script = format!("exec('# ' + ''.join(chr(97 + i * 7 % 26) for i in range({bytes} - 2)))");
         let texts = texts_of(&watch, Command::new("/usr/bin/python3").args(["-S", "-c", &script]));
         let found = texts.iter().find(|capture| text(capture).starts_with("# ah"));
@@ -112,12 +117,48 @@ fn a_long_text_comes_byte_by_byte_and_one_beyond_the_limit_as_far_as_it_goes() {
             .collect();
         match &found.script.content {
             Content::Whole(whole) => assert!(!is_cut && whole[..] == expected[..], "{bytes}"),
-            Content::HeadAndTail { head, .. } => {
-                assert!(is_cut && head[..] == expected[..head.len()], "{bytes}")
+            Content::HeadAndTail { head, tail, omitted } => {
+                let end = expected.len() - tail.len();
+                assert!(
+                    is_cut && head[..] == expected[..head.len()] && tail[..] == expected[end..],
+                    "{bytes}"
+                );
+                assert_eq!((head.len(), *omitted), (512 * 1024, (end - head.len()) as u64));
             }
             Content::NotCaptured(_) => panic!("{bytes}"),
         }
         assert_eq!(found.coverage.contains(&CoverageNote::HeadAndTail), is_cut);
+    }
+    watch.stop();
+}
+
+#[test]
+fn of_a_text_of_50_mebibytes_head_and_tail_come() {
+    let Some(watch) = Watch::start(true) else { return };
+    const BYTES: usize = 50 << 20;
+    let python = |bytes: usize| format!("exec('# ' + 'x' * {bytes} + '\\nlast = 1')");
+    let bash = format!(
+        "s=xxxxxxxxxxxxxxxx; for ((i = 0; i < 21; i++)); do s=$s$s; done; eval \"# $s${{s:0:{}}}\"$'\\nlast = 1'",
+        BYTES - (32 << 20)
+    );
+    for (interpreter, options, script, bytes) in [
+        ("/usr/bin/python3", &["-S", "-c"][..], python(BYTES), BYTES),
+        ("bash", &["--norc", "-c"], bash, BYTES),
+        // More than is looked at: what comes last is not the real tail, and its verdict counts for no other text.
+        ("/usr/bin/python3", &["-S", "-c"], python(70 << 20), 64 << 20),
+    ] {
+        let texts = texts_of(&watch, Command::new(interpreter).args(options).arg(&script));
+        let is_it = |capture: &&Capture| text(capture).starts_with("# xx");
+        let found = texts.iter().find(is_it).unwrap_or_else(|| panic!("{interpreter}: {texts:?}"));
+        let Content::HeadAndTail { head, tail, omitted } = &found.script.content else { panic!("{found:?}") };
+        let is_whole = bytes == BYTES;
+        assert_eq!(tail.ends_with(b"x\nlast = 1"), is_whole);
+        let (size, key) = (
+            head.len() + tail.len() + usize::try_from(*omitted).unwrap(),
+            found.compiled.as_ref().unwrap().key,
+        );
+        assert_eq!((size, key != 0), (bytes + if is_whole { 11 } else { 0 }, is_whole), "{interpreter}");
+        assert!(found.coverage.contains(&CoverageNote::HeadAndTail));
     }
     watch.stop();
 }

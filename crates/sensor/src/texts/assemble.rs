@@ -15,7 +15,39 @@ const PENDING_MAX: usize = 32;
 pub(crate) struct Text {
     /// The numbers of its last record.
     pub(crate) header: TextHeader,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Parts,
+}
+
+/// The bytes of a text as far as they came.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) head: Vec<u8>,
+    /// Bytes between head and tail.
+    pub(crate) omitted: u64,
+    pub(crate) tail: Vec<u8>,
+}
+
+impl Parts {
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.tail.len()
+    }
+
+    /// Adds the bytes that begin at this offset of the text. Returns false for what does not follow the others.
+    fn add(&mut self, offset: u64, bytes: &[u8], is_tail: bool) -> bool {
+        if is_tail && self.tail.is_empty() {
+            self.omitted = offset.saturating_sub(self.head.len() as u64);
+        }
+        let (place, part) = match is_tail {
+            true => (self.head.len() as u64 + self.omitted, &mut self.tail),
+            false => (0, &mut self.head),
+        };
+        let is_next = place + part.len() as u64 == offset;
+        if is_next {
+            part.extend_from_slice(bytes);
+        }
+        is_next
+    }
 }
 
 impl Text {
@@ -52,7 +84,7 @@ impl Text {
 #[derive(Debug, Default)]
 pub(crate) struct TextAssembler {
     /// By time, so that the first is the oldest.
-    pending: BTreeMap<(u64, u32), Vec<u8>>,
+    pending: BTreeMap<(u64, u32), Parts>,
     given_up: u64,
 }
 
@@ -63,10 +95,9 @@ impl TextAssembler {
         let key = (header.time, header.thread);
         let mut bytes = self.pending.remove(&key).unwrap_or_default();
         // A hole means that a record was lost: what follows cannot be placed, and the probe has counted it.
-        if bytes.len() as u64 != header.offset {
+        if !bytes.add(header.offset, part, header.flags & value::TEXT_TAIL != 0) {
             return Ok(None);
         }
-        bytes.extend_from_slice(part);
         if header.flags & value::TEXT_LAST != 0 {
             return Ok(Some(Text { header, bytes }));
         }
@@ -103,7 +134,7 @@ mod tests {
     }
 
     fn push(assembler: &mut TextAssembler, record: &[u8]) -> Option<Vec<u8>> {
-        assembler.push(record).unwrap().map(|text| text.bytes)
+        assembler.push(record).unwrap().map(|text| text.bytes.head)
     }
 
     #[test]
@@ -121,6 +152,20 @@ mod tests {
         let mut assembler = TextAssembler::default();
         assert_eq!(push(&mut assembler, &record(1, 0, b"ab", 0)), None);
         assert_eq!(push(&mut assembler, &record(1, 4, b"ef", value::TEXT_LAST)), None);
+        assert!(assembler.pending.is_empty());
+    }
+
+    #[test]
+    fn a_tail_comes_behind_what_is_omitted() {
+        let mut assembler = TextAssembler::default();
+        let tail = value::TEXT_TAIL;
+        assert_eq!(push(&mut assembler, &record(1, 0, b"ab", 0)), None);
+        assert_eq!(push(&mut assembler, &record(1, 10, b"yz", tail)), None);
+        let last = assembler.push(&record(1, 12, b"!", tail | value::TEXT_LAST)).unwrap().unwrap();
+        assert_eq!(last.bytes, Parts { head: b"ab".to_vec(), omitted: 8, tail: b"yz!".to_vec() });
+        assert_eq!(push(&mut assembler, &record(1, 0, b"ab", 0)), None);
+        assert_eq!(push(&mut assembler, &record(1, 10, b"yz", tail)), None);
+        assert_eq!(push(&mut assembler, &record(1, 13, b"!", tail | value::TEXT_LAST)), None, "a hole");
         assert!(assembler.pending.is_empty());
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns: what is said of a process that is gone.
 
-use super::assemble::Text;
+use super::assemble::{Parts, Text};
 use super::executions::{Executions, bound};
 use crate::assemble::Exec;
 use crate::budgets::Budgets;
@@ -41,7 +41,10 @@ impl Describing {
         let booted_at = capture::booted_at((self.settings.now)());
         capture.observed_at = Timestamp(booted_at.0.saturating_add(header.time));
         capture.interpreter.family = family;
-        capture.coverage.extend(text.has(value::TEXT_CUT).then_some(CoverageNote::HeadAndTail));
+        let is_cut = text.has(value::TEXT_CUT);
+        // What was not looked at to its end is not what a verdict would be about the next time.
+        let is_whole = !text.has(value::TEXT_ENDLESS) && !text.has(value::TEXT_UNREADABLE);
+        capture.coverage.extend(is_cut.then_some(CoverageNote::HeadAndTail));
         capture.coverage.extend(text.has(value::TEXT_UNREADABLE).then_some(CoverageNote::TextUnreadable));
         let is_named = !text.has(value::TEXT_NAMELESS);
         capture.compiled = Some(Compiled {
@@ -54,12 +57,13 @@ impl Describing {
                 _ => CompiledBy::PythonExec,
             },
             name: is_named.then(|| name(header.function, &header.name)).flatten(),
-            key: header.key,
+            key: if is_whole { header.key } else { 0 },
         });
-        let content = if text.has(value::TEXT_CUT) {
-            Content::HeadAndTail { head: text.bytes.into(), tail: Untrusted::default(), omitted: 1 }
+        let Parts { head, omitted, tail } = text.bytes;
+        let content = if is_cut {
+            Content::HeadAndTail { head: head.into(), tail: tail.into(), omitted: omitted.max(1) }
         } else {
-            Content::Whole(text.bytes.into())
+            Content::Whole(head.into())
         };
         capture.script = Script::new(ScriptKind::Compiled, content);
         Some(capture)

@@ -239,6 +239,7 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::texts::assemble::Parts;
     use crate::wire::TextHeader;
     use std::sync::Arc;
 
@@ -253,7 +254,7 @@ mod tests {
             exec_time: time,
             ..TextHeader::default()
         };
-        Text { header, bytes: bytes.to_vec() }
+        Text { header, bytes: Parts { head: bytes.to_vec(), ..Parts::default() } }
     }
 
     fn executions() -> Executions {
@@ -266,7 +267,7 @@ mod tests {
     fn ready(executions: &Executions) -> Vec<(Vec<u8>, bool)> {
         let waiting = &executions.waiting;
         waiting.push(text((1, 0), false, b"stop"));
-        let next = || waiting.next(executions).map(|(text, of)| (text.bytes, of.is_some()));
+        let next = || waiting.next(executions).map(|(text, of)| (text.bytes.head, of.is_some()));
         std::iter::from_fn(next).take_while(|(text, _)| text != b"stop").collect()
     }
 
@@ -305,7 +306,8 @@ mod tests {
         waiting.push(text((3, 31_234_567_890), false, b"b"));
         waiting.push(text((4, 40_000_000_000), false, b"c"));
         let parked = std::thread::scope(|scope| {
-            let next = scope.spawn(|| waiting.next(&executions).map(|(text, of)| (text.bytes, of.is_some())));
+            let next =
+                scope.spawn(|| waiting.next(&executions).map(|(text, of)| (text.bytes.head, of.is_some())));
             while waiting.lock().parked.len() < 2 {
                 std::thread::yield_now();
             }
@@ -341,7 +343,7 @@ mod tests {
         let mut held = text(lost, true, b"a");
         held.header.flags = value::TEXT_HELD;
         executions.waiting.push(held);
-        assert_eq!(executions.waiting.next(&executions).unwrap().0.bytes, b"a");
+        assert_eq!(executions.waiting.next(&executions).unwrap().0.bytes.head, b"a");
         executions.waiting.push(text(lost, true, b"b"));
         assert_eq!(ready(&executions), [(b"b".to_vec(), false)]);
     }
@@ -351,7 +353,7 @@ mod tests {
         let executions = executions();
         executions.waiting.push(text((2, 20_000_000_000), true, b"a"));
         executions.waiting.close();
-        assert_eq!(executions.waiting.next(&executions).unwrap().0.bytes, b"a");
+        assert_eq!(executions.waiting.next(&executions).unwrap().0.bytes.head, b"a");
         assert!(executions.waiting.next(&executions).is_none());
     }
 }

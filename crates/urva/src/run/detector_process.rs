@@ -215,7 +215,7 @@ impl<'a> Session<'a> {
                         outcome.judged.push(Judged { pid, start_ticks, is_malicious });
                     }
                     let key = capture.compiled.as_ref().map(|compiled| compiled.key);
-                    outcome.harmless.extend(key.filter(|_| is_harmless));
+                    outcome.harmless.extend(key.filter(|key| is_harmless && *key != 0));
                     let finding = self.lineage.take(capture, verdict, &self.config.redaction());
                     let held = (capture.held && is_malicious).then_some(self.config.hold.action);
                     outcome.findings.extend(finding.map(|finding| finding.with_hold(held)));
