@@ -205,3 +205,32 @@ fn a_process_that_compiles_100_000_texts_hides_no_other_container() {
     let bash = format!("for ((i = 0; i < {TEXTS}; i++)); do eval \"x=$i\"; done");
     check_texts(&["bash", "-c", &bash]);
 }
+
+#[test]
+fn a_container_that_pipes_without_end_uses_up_its_own_time_only() {
+    if !privileged() {
+        return;
+    }
+    let urva = Urva::start().unwrap();
+    let container = || Runc::container(&Rootfs::debian().unwrap()).start().unwrap();
+    let (loud, quiet) = (container(), container());
+    let text = variant("malicious.token-theft.sh", "beside many pipes").unwrap();
+    quiet.write_file("/opt/input", &text).unwrap();
+    // What is read after half a second is read through probes of the process's own, and the young ones are its own as well.
+    let slowly = "(sleep 0.5; cat /opt/input; sleep 0.5) | sh";
+    let one = "while [ $SECONDS -lt 12 ]; do sleep 0.05 | sh; done";
+    let many = format!("for number in 1 2 3 4; do ({one}) & done; wait");
+    thread::scope(|scope| {
+        let storm = scope.spawn(|| loud.exec(["bash", "-c", &many]).unwrap());
+        thread::sleep(Duration::from_secs(8));
+        quiet.exec(["bash", "-c", slowly]).unwrap();
+        storm.join().unwrap();
+    });
+    urva.wait_for_finding(quiet.id(), WITHIN, |found| found.contents() == text).unwrap();
+    let site = urva.site().clone();
+    urva.stop().unwrap();
+    let gaps = record::gaps(&site);
+    let is_over = |id: &str| gaps.iter().any(|gap| gap.kind == GapKind::InputOverBudget && is_of(gap, id));
+    assert!(is_over(loud.id()), "{gaps:?}");
+    assert!(!is_over(quiet.id()), "{gaps:?}");
+}

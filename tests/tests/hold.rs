@@ -46,6 +46,35 @@ const KINDS: &[Kind] = &[
         command: &["bash", "-c", "eval \"$(base64 -d < FILE.b64)\""],
     },
     Kind { name: "bash source", is_python: false, command: &["bash", "-c", ". FILE"] },
+    Kind { name: "python redirect", is_python: true, command: &["sh", "-c", "exec python3 < FILE"] },
+    Kind { name: "python pipe", is_python: true, command: &["sh", "-c", "cat FILE | python3 -"] },
+    Kind {
+        name: "python pipe slowly",
+        is_python: true,
+        command: &[
+            "bash",
+            "-c",
+            "while IFS= read -r line; do printf '%s\\n' \"$line\"; sleep 0.02; done < FILE | python3 -",
+        ],
+    },
+    Kind {
+        name: "python heredoc",
+        is_python: true,
+        command: &["bash", "-c", "python3 - << END\n$(cat FILE)\nEND"],
+    },
+    Kind { name: "bash redirect", is_python: false, command: &["sh", "-c", "exec bash < FILE"] },
+    Kind { name: "bash pipe", is_python: false, command: &["sh", "-c", "cat FILE | bash"] },
+    Kind {
+        name: "dash pipe",
+        is_python: false,
+        command: &["bash", "-c", "set -o pipefail; cat FILE | dash"],
+    },
+    Kind {
+        name: "dash heredoc",
+        is_python: false,
+        command: &["bash", "-c", "dash << END\n$(cat FILE)\nEND"],
+    },
+    Kind { name: "busybox pipe", is_python: false, command: &["sh", "-c", "cat FILE | /opt/busybox sh"] },
 ];
 
 fn rounds() -> usize {
@@ -136,9 +165,43 @@ fn the_first_statement_of_what_is_malicious_never_happens() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}\n{}", urva.site().log());
     let malicious = KINDS.len() * rounds();
-    let findings = urva.wait_for_findings(container.id(), malicious, LIMIT).unwrap();
-    let held = findings.iter().filter(|found: &&Found| found.property("Hold_Action") == "KILL");
-    assert_eq!((findings.len(), held.count()), (malicious, malicious), "{}", urva.site().log());
+    let is_told = |found: &Found| found.property("Hold_Action") == "KILL";
+    // What comes slowly can be found malicious before it is held, and is told again then.
+    let told = || urva.site().findings(container.id()).unwrap().iter().filter(|found| is_told(found)).count();
+    for _ in 0..LIMIT.as_millis() / 100 {
+        if told() >= malicious {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let findings = urva.site().findings(container.id()).unwrap();
+    let untold: Vec<_> = findings.iter().filter(|found| !is_told(found)).map(|found| &found.0).collect();
+    assert!(untold.is_empty(), "{untold:#?}\n{}", urva.site().log());
+    assert_eq!(findings.len(), malicious, "{}", urva.site().log());
+    urva.stop().unwrap();
+}
+
+#[test]
+fn a_shell_is_stopped_at_the_lines_that_are_malicious() {
+    let Some(_alone) = privileged_and_alone() else { return };
+    let urva = Urva::start_with("[hold]\nenabled = true\nwithin_ms = 5000\n").unwrap();
+    let container = container();
+    let malicious = sample("malicious.token-theft.sh").unwrap();
+    for shell in ["bash", "dash", "/opt/busybox sh"] {
+        let name = shell.replace(['/', ' '], "_");
+        let marker = |part: &str| container.root().join(format!("opt/markers/{name}-{part}"));
+        let late = format!(": > /opt/markers/{name}-late\n{malicious}");
+        container.write_file("/opt/late.sh", &late).unwrap();
+        // What comes first runs; it is not in the pipe any more when the rest comes.
+        let line = format!("(echo ': > /opt/markers/{name}-early'; sleep 1; cat /opt/late.sh) | {shell}");
+        let status = container.exec_as((1000, 1000), ["bash", "-c", &line], b"").unwrap().status;
+        assert_eq!(status, 137, "{shell}: {}", urva.site().log());
+        assert!(marker("early").exists() && !marker("late").exists(), "{shell}: {}", urva.site().log());
+        let is_it =
+            |found: &Found| found.contents().contains(&late) && found.property("Hold_Action") == "KILL";
+        let found = urva.wait_for_finding(container.id(), LIMIT, is_it).unwrap();
+        assert!(found.coverage().contains("held late"), "{}", found.coverage());
+    }
     urva.stop().unwrap();
 }
 

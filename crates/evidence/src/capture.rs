@@ -222,6 +222,8 @@ pub enum CoverageNote {
     InputLate,
     /// Parts of what came over standard input were lost between kernel and sensor.
     InputLost,
+    /// The process was held at a later part of its standard input: what had come before was let go, and has run.
+    HeldLate,
 }
 
 impl Content {
@@ -380,6 +382,7 @@ impl CoverageNote {
             Self::HashIncomplete => "HASH_INCOMPLETE",
             Self::TextUnreadable => "TEXT_UNREADABLE",
             Self::InputLate => "INPUT_LATE",
+            Self::HeldLate => "HELD_LATE",
             Self::InputLost => "INPUT_LOST",
         }
     }
@@ -430,6 +433,7 @@ impl fmt::Display for CoverageNote {
             Self::ReadThroughSibling => f.write_str("the file was read after its process had ended"),
             Self::HashIncomplete => f.write_str("only a first part of the file is hashed"),
             Self::TextUnreadable => f.write_str("a part of the text was not in memory and is missing"),
+            Self::HeldLate => f.write_str("held late: what had come before over standard input has run"),
             Self::InputLate => f.write_str("the beginning of standard input may be missing"),
             Self::InputLost => f.write_str("parts of standard input are missing"),
         }

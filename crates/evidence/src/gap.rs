@@ -58,6 +58,12 @@ pub enum GapKind {
     NotRunning,
     /// A process that was stopped until its text was judged was let go without a verdict.
     HeldTooLong,
+    /// An interpreter may have read the beginning of its standard input before it was watched.
+    InputLate,
+    /// Parts of what an interpreter read from its standard input were not seen, or nothing of it.
+    InputLost,
+    /// A container had used up the time for which all system calls of the host are looked at for its young interpreters.
+    InputOverBudget,
 }
 
 impl GapKind {
@@ -79,6 +85,9 @@ impl GapKind {
             Self::SupervisorEnded => "SUPERVISOR_ENDED",
             Self::Killed => "KILLED",
             Self::HeldTooLong => "HELD_TOO_LONG",
+            Self::InputLate => "INPUT_LATE",
+            Self::InputLost => "INPUT_LOST",
+            Self::InputOverBudget => "INPUT_OVER_BUDGET",
             Self::NotRunning => "NOT_RUNNING",
         }
     }
@@ -102,6 +111,9 @@ impl GapKind {
             | Self::ExecutableGone
             | Self::CaptureGivenUp
             | Self::HeldTooLong
+            | Self::InputLate
+            | Self::InputLost
+            | Self::InputOverBudget
             | Self::NotRunning => false,
         }
     }

@@ -12,15 +12,18 @@
  * Guarantee: bytes that such a process reads from the inode that was its standard input are sent in their
  * order, or leave a hole in the positions. A child of it is not followed: it is another thread group.
  * Blind spot: reads that do not go through the instructions that user space found: system calls of the
- * program's own, io_uring, mmap. Not done here on purpose: nobody is stopped, nothing is changed. An exec and
- * an exit of any process cost one lookup.
+ * program's own, io_uring, mmap. Nobody is stopped unless holding is enabled: see hold.h. An exec and an exit
+ * of any process cost one lookup.
  */
 #include "kernel.h"
+#include "event.h"
 #include "input.h"
 #include "registers.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+
+#include "hold.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -69,15 +72,16 @@ SEND(16)
 SEND(512)
 SEND(8192)
 
-static __always_inline void send_kind(__u64 id, __u64 position, __u32 kind) {
+static __always_inline bool send_kind(__u64 id, __u64 position, __u32 kind) {
     struct input_event *event = bpf_ringbuf_reserve(&inputs, sizeof(*event), 0);
     if (!event)
-        return;
+        return false;
     event->id = id;
     event->position = position;
     event->kind = kind;
     event->length = 0;
     bpf_ringbuf_submit(event, 0);
+    return true;
 }
 
 /* Whether the descriptor leads to the inode that is watched. */
@@ -130,12 +134,34 @@ static __noinline int send_bytes(struct input_watch *watch, __u64 buffer, __u64 
     return 0;
 }
 
+/*
+ * Stops the process that has read so many bytes, where they are to be judged before it goes on. Bash reads
+ * byte by byte, and does nothing before the line is complete. Returns whether it is stopped.
+ */
+static __noinline int hold_reader(struct input_watch *watch, __u64 buffer, __u64 length) {
+    if (!watch || watch->hold == INPUT_HOLD_NEVER || watch->position <= watch->judged)
+        return 0;
+    if (watch->hold == INPUT_HOLD_END && length)
+        return 0;
+    __u8 byte = 0;
+    if (buffer && length == 1 && !bpf_probe_read_user(&byte, 1, (void *)buffer) && byte != '\n')
+        return 0;
+    struct task_struct *task = (void *)bpf_get_current_task();
+    __u32 pid = bpf_get_current_pid_tgid() >> 32;
+    if (!hold_current(task, pid, BPF_CORE_READ(task, group_leader, start_boottime)))
+        return 0;
+    if (send_kind(watch->id, watch->position, length ? INPUT_HELD : INPUT_HELD_AT_EOF))
+        return 1;
+    let_go(pid);
+    return 0;
+}
+
 /* What a `read` has read. */
 static __always_inline int send_read(struct input_watch *watch, __u64 buffer, long length) {
-    if (length == 0)
-        send_kind(watch->id, watch->position, INPUT_EOF);
-    else
+    if (length)
         send_bytes(watch, buffer, length);
+    if (!hold_reader(watch, buffer, length) && !length)
+        send_kind(watch->id, watch->position, INPUT_EOF);
     return 0;
 }
 
@@ -159,9 +185,9 @@ int after_any(struct pt_regs *registers) {
     if (length <= 0 || (__u32)PT_REGS_PARM1(registers) != 0 || (__u64)length > PT_REGS_PARM3(registers))
         return 0;
     struct input_watch *watch = watch_of(0);
-    if (watch && !was_seen(watch))
-        send_bytes(watch, PT_REGS_PARM2(registers), length);
-    return 0;
+    if (!watch || was_seen(watch))
+        return 0;
+    return send_read(watch, PT_REGS_PARM2(registers), length);
 }
 
 struct iovec {
@@ -174,10 +200,8 @@ static __noinline int send_parts(struct input_watch *watch, __u64 vector, __u64 
     if (!watch)
         return 0;
     struct iovec parts[2] = {};
-    if (length == 0) {
-        send_kind(watch->id, watch->position, INPUT_EOF);
-        return 0;
-    }
+    if (length == 0)
+        return send_read(watch, 0, 0);
     if (bpf_probe_read_user(parts, sizeof(parts), (void *)vector))
         return 0;
     __u64 first = length < parts[0].length ? length : parts[0].length;
@@ -185,6 +209,7 @@ static __noinline int send_parts(struct input_watch *watch, __u64 vector, __u64 
         send_bytes(watch, parts[0].base, first);
     if (length > first)
         send_bytes(watch, parts[1].base, length - first);
+    hold_reader(watch, 0, length);
     return 0;
 }
 

@@ -18,14 +18,24 @@ struct input_watch {
     __u64 inode;    /* of the pipe, socket or terminal; 0: descriptor 0, wherever it leads */
     __u64 position; /* bytes that were read since the watch began */
     __u32 device;   /* kernel's dev_t of that inode's file system */
-    __u32 unused;
-    __u64 seen_at; /* when the last read was seen on its way out of the kernel, in ns */
+    __u32 hold;     /* enum input_hold */
+    __u64 seen_at;  /* when the last read was seen on its way out of the kernel, in ns */
+    __u64 judged;   /* reads up to this position hold nobody up */
+};
+
+/* When a process is stopped until what it has read is judged. */
+enum input_hold {
+    INPUT_HOLD_NEVER = 0,
+    INPUT_HOLD_LINES = 1, /* behind each read that may have completed a line: shells, prompts */
+    INPUT_HOLD_END = 2,   /* when it has read everything: what compiles its input as a whole */
 };
 
 enum input_kind {
-    INPUT_BYTES = 1, /* bytes that were read stand behind the record */
-    INPUT_EOF = 2,   /* nothing more will come, unless from a terminal */
-    INPUT_END = 3,   /* the process has ended, or executes something else */
+    INPUT_BYTES = 1,       /* bytes that were read stand behind the record */
+    INPUT_EOF = 2,         /* nothing more will come, unless from a terminal */
+    INPUT_END = 3,         /* the process has ended, or executes something else */
+    INPUT_HELD = 4,        /* the process is stopped until user space lets it go */
+    INPUT_HELD_AT_EOF = 5, /* both */
 };
 
 struct input_event {

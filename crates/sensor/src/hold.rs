@@ -6,11 +6,12 @@
 //! Blind spot: a process that is let go for want of a verdict runs unjudged text; it is counted, and its finding follows.
 
 use crate::error::SensorError;
+use crate::probe::refused;
 use crate::running::start_ticks;
 use crate::sensor::{Seen, Stop, spawn};
 use crate::wire::{HeldProcess, read};
 use evidence::{Gap, GapKind, Timestamp};
-use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +41,19 @@ pub enum Release {
     Keep,
 }
 
+/// Makes the table of processes that are held, which all probes share: `held` in `bpf/hold.h`.
+pub(crate) fn table() -> Result<MapHandle, SensorError> {
+    const PROCESSES_MAX: u32 = 4096;
+    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let options = libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _,
+        ..Default::default()
+    };
+    let value = size(size_of::<HeldProcess>());
+    MapHandle::create(MapType::Hash, Some("held"), size(size_of::<u32>()), value, PROCESSES_MAX, &options)
+        .map_err(refused)
+}
+
 /// The processes that are held.
 pub(crate) struct Holds {
     table: Option<MapHandle>,
@@ -64,6 +78,11 @@ impl Holds {
             return;
         }
         self.finish(pid, ticks, release);
+    }
+
+    /// Whether the process is held.
+    pub(crate) fn holds(&self, pid: u32, ticks: u64) -> bool {
+        self.known(pid).is_some_and(|known| known.start_time / 10_000_000 == ticks)
     }
 
     fn finish(&self, pid: u32, ticks: u64, release: Release) {

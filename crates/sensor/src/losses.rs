@@ -227,6 +227,18 @@ fn detail(what: What, kind: GapKind) -> &'static str {
         (_, GapKind::ExecutableGone) => {
             "programs had ended, and their files were gone, before urva could tell what they were"
         }
+        (_, GapKind::InputLate) => {
+            "interpreters may have read the beginning of their standard input before it was watched"
+        }
+        (_, GapKind::InputLost) => {
+            "parts of what interpreters read from their standard input were not seen, or nothing of it"
+        }
+        (_, GapKind::InputOverBudget) => {
+            "more interpreters with a script on standard input were executed than are watched of one container from their first moment on"
+        }
+        (_, GapKind::HeldTooLong) => {
+            "processes were held so often for lines of their standard input that they are held no longer"
+        }
         _ => "something was lost",
     }
 }

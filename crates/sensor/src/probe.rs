@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What the probe shall send.
-pub(crate) struct ProbeSettings {
+pub(crate) struct ProbeSettings<'a> {
     /// Whether execs in the host's own mount namespace are sent.
     pub(crate) include_host: bool,
     /// Bytes of environment to send with each exec.
@@ -25,6 +25,8 @@ pub(crate) struct ProbeSettings {
     pub(crate) canary_parent: u32,
     /// Whether processes are stopped until their texts are judged.
     pub(crate) hold: Option<HoldSettings>,
+    /// The table of processes that are held.
+    pub(crate) held: &'a MapHandle,
 }
 
 /// The attached probe. Dropping it detaches.
@@ -71,7 +73,7 @@ struct ProgramId(std::os::fd::OwnedFd);
 impl ExecProbe {
     /// Loads and attaches; `on_record` then gets each record while [`ExecProbe::consume`] runs.
     pub(crate) fn attach(
-        settings: &ProbeSettings,
+        settings: &ProbeSettings<'_>,
         mut on_record: impl FnMut(&[u8]) + 'static,
     ) -> Result<(Self, Executables), SensorError> {
         if !Path::new("/sys/kernel/btf/vmlinux").exists() {
@@ -91,6 +93,7 @@ impl ExecProbe {
         constants.canary_parent = settings.canary_parent;
         constants.hold_enabled = settings.hold.is_some();
         constants.hold_terminals = settings.hold.is_some_and(|hold| hold.terminals);
+        open.maps.held.reuse_fd(settings.held.as_fd()).map_err(refused)?;
         let skeleton = open.load().map_err(refused)?;
 
         let executables = Executables(MapHandle::try_from(&skeleton.maps.executables).map_err(refused)?);

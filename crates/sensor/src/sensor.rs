@@ -14,8 +14,8 @@ use crate::capture::{self, CaptureSettings, Taken, complete};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
 use crate::file::OpenFile;
-use crate::hold::{HoldSettings, Holds, Release};
-use crate::input::{self, Doorkeeper, Inputs};
+use crate::hold::{self, HoldSettings, Holds, Release};
+use crate::input::{self, Doorkeeper, Inputs, Settled};
 use crate::intake::Intake;
 use crate::losses::{Losses, Tally};
 use crate::privileges;
@@ -25,6 +25,7 @@ use crate::running;
 use crate::texts::{Describing, Executions, TextSettings, TextTables, Texts, Waiting, Watching};
 use crate::wire::{is_canary, value};
 use evidence::{Capture, Gap, Timestamp};
+use libbpf_rs::MapHandle;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -156,14 +157,15 @@ impl Sensor {
         let stop = Arc::new(Stop { late_after: AtomicU64::new(u64::MAX), now: settings.now });
 
         let shared = Arc::new(shared(settings)?);
-        let (loaded, doorkeeper) = load_input(settings.content_limit).unzip();
         let waiting = Arc::new(Waiting::new(settings.hold.map(|hold| hold.within)));
         let executions = Arc::new(Executions::new(Arc::clone(&waiting)));
         let (tally, budgets) = (Arc::new(Tally::default()), Arc::new(Budgets::default()));
+        let table = hold::table()?;
+        let (loaded, doorkeeper) = load_input(settings, &table, &tally).unzip();
         let intake =
             Intake::new(Arc::clone(&tally), Arc::clone(&budgets), Arc::clone(&executions), doorkeeper);
         let intake = Arc::new(intake);
-        let (probe, executables) = attach(settings, &intake, seen_by.clone())?;
+        let (probe, executables) = attach(settings, &intake, &table, seen_by.clone())?;
         let attached_at = capture::boot_time();
         let tables = probe.tables()?;
         let held = settings.hold.map(|_| probe.tables().map(|tables| tables.held)).transpose()?;
@@ -181,7 +183,7 @@ impl Sensor {
         let inputs = match loaded {
             Some(loaded) => {
                 let stopped = stopped.try_clone().map_err(pipe_failed)?;
-                Some(loaded.start(stopped, &catalogue, &stop, seen_by.clone())?)
+                Some(loaded.start(stopped, &catalogue, &holds, &stop, seen_by.clone())?)
             }
             None => None,
         };
@@ -256,6 +258,7 @@ fn shared(settings: &Settings) -> Result<CaptureSettings, SensorError> {
 fn attach(
     settings: &Settings,
     intake: &Arc<Intake>,
+    held: &MapHandle,
     seen: SyncSender<Seen>,
 ) -> Result<(ExecProbe, Executables), SensorError> {
     let intake = Arc::clone(intake);
@@ -265,6 +268,7 @@ fn attach(
         environment_max: settings.environment_limit.min(ENVIRONMENT_MAX),
         canary_parent: settings.canary_parent.unwrap_or(0),
         hold: settings.hold,
+        held,
     };
     ExecProbe::attach(&settings, move |record| {
         if is_canary(record) {
@@ -326,24 +330,16 @@ fn start_readers(
         let (seen, hasher) = (seen.clone(), hasher.clone());
         spawn("urva-read", move || {
             while let Some((budget, mut exec)) = reading.intake.next() {
-                let taken = if reading.stop.is_late() {
+                if reading.stop.is_late() {
                     reading.intake.lost(budget);
-                    None
+                    reading.let_go(&exec);
                 } else {
                     let taken = capture::take(&mut exec, &reading.catalogue, &reading.watching, &settings);
-                    reading.with_input(&exec, taken)
-                };
-                let has_text = |taken: &Taken| taken.capture.script.content.is_captured();
-                let is_held = exec.has(value::EXEC_HELD);
-                // What has no text is not judged.
-                if is_held && !taken.as_ref().is_some_and(has_text) {
-                    let (pid, ticks) = exec.process();
-                    reading.watching.holds.decide(pid, ticks, Release::Continue);
-                }
-                if let Some(mut taken) = taken {
-                    taken.capture.held = is_held && has_text(&taken);
-                    reading.revisits.add(&taken.capture);
-                    hand_on(taken, &seen, &hasher);
+                    let taken = reading.with_input(&exec, taken);
+                    if let Some(taken) = taken {
+                        reading.revisits.add(&taken.capture);
+                        hand_on(taken, &seen, &hasher);
+                    }
                 }
                 reading.watching.executions.settle(budget, exec.key());
                 reading.intake.done(budget);
@@ -354,19 +350,44 @@ fn start_readers(
 }
 
 impl Reading {
-    /// Leaves a capture to the watch on its standard input, where its text is still to come over that.
+    /// Leaves a capture to the watch on its standard input, where its text is still to come over that. A process that is
+    /// held goes on unless there is a text to be judged, or that watch lets it go.
     fn with_input(&self, exec: &Exec, taken: Option<Taken>) -> Option<Taken> {
-        let Some(inputs) = &self.inputs else { return taken };
-        let (capture, to_hash) =
+        let (mut capture, to_hash) =
             taken.map_or((None, None), |Taken { capture, to_hash }| (Some(capture), to_hash));
-        let capture = inputs.settle(exec, capture)?;
+        if let Some(capture) = &mut capture {
+            capture.held = exec.has(value::EXEC_HELD);
+        }
+        if let Some(inputs) = &self.inputs {
+            capture = match inputs.settle(exec, capture) {
+                Settled::Taken => return None,
+                Settled::Back(capture) => capture.map(|capture| *capture),
+            };
+        }
+        let has_text = capture.as_ref().is_some_and(|capture| capture.script.content.is_captured());
+        if !has_text {
+            self.let_go(exec);
+        }
+        let mut capture = capture?;
+        capture.held &= has_text;
         Some(Taken { capture, to_hash })
+    }
+
+    fn let_go(&self, exec: &Exec) {
+        if exec.has(value::EXEC_HELD) {
+            let (pid, ticks) = exec.process();
+            self.watching.holds.decide(pid, ticks, Release::Continue);
+        }
     }
 }
 
 /// The programs that watch standard input; none where the kernel refuses them.
-fn load_input(content_limit: u64) -> Option<(input::Loaded, Doorkeeper)> {
-    let loaded = input::load(content_limit);
+fn load_input(
+    settings: &Settings,
+    held: &MapHandle,
+    tally: &Arc<Tally>,
+) -> Option<(input::Loaded, Doorkeeper)> {
+    let loaded = input::load(settings.content_limit, settings.hold, held, tally);
     loaded.inspect_err(|error| tracing::warn!("standard input is not captured: {error}")).ok()
 }
 

@@ -299,7 +299,10 @@ async fn improve(
     let is_better = from_json::<Body>(&json).map_or(is_same, |known| {
         let (old, new) = (known.finding.execution(), finding.execution());
         let layers = |finding: &Finding| finding.script().map_or(0, |judged| judged.layers.len());
-        let has_more = layers(finding) > layers(&known.finding);
+        // What was judged while it was read may be held when all of it is there.
+        let is_held = |finding: &Finding| finding.script().is_some_and(|judged| judged.held.is_some());
+        let is_held_now = is_held(finding) && !is_held(&known.finding);
+        let has_more = is_held_now || layers(finding) > layers(&known.finding);
         let is_this = (old.pid, old.start_ticks) == (new.pid, new.start_ticks);
         is_this
             && if is_same {

@@ -15,6 +15,7 @@
 mod library;
 mod pipe;
 mod probe;
+mod share;
 mod sites;
 mod text;
 mod watched;
@@ -24,29 +25,39 @@ use crate::capture::boot_time;
 use crate::command_line::{self, ScriptSource};
 use crate::error::SensorError;
 use crate::executable::{Catalogue, is_running};
+use crate::fair::{Fair, Limits};
+use crate::hold::{HoldSettings, Holds};
+use crate::losses::{Tally, What};
 use crate::sensor::{Seen, Stop, spawn, spawn_urgent};
-use evidence::{Capture, Content, NotCaptured, ScriptKind};
+use crate::wire::value;
+use evidence::{Capture, Content, Family, GapKind, NotCaptured, ScriptKind};
+use libbpf_rs::MapHandle;
 use library::{Libraries, Library};
 use pipe::Input;
-use probe::{Attached, Attacher, Probe, Watch};
+use probe::{Attached, Attacher, HoldAt, Probe, Watch};
 use rustix::event::{EventfdFlags, eventfd};
+use share::{Entry, Shares};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use text::Growing;
-use watched::{Process, Watched};
+use watched::{Beginning, Look, Process, Watched};
 
 /// Processes that are watched at a time, with those whose probes are being taken away.
 const WATCHED_MAX: usize = 256;
 
-/// Execs that wait for their probes; of what comes beyond, standard input is not captured.
-const EXPECTED_MAX: usize = 256;
-/// Threads that see a process first: two, so that one slow file system does not stop the other.
-const ATTACHERS: usize = 2;
-/// Threads that put probes in place, which takes some 10 ms each.
+/// Processes that wait for their probes.
+const ADULTS_MAX: usize = 256;
+/// Execs that nobody has looked at yet, in number and bytes, and threads for one container; containers take turns.
+const EXPECTED: Limits = Limits { count: 512, bytes: 32 * 1024 * 1024, at_a_time: 2 };
+/// Threads that see a process first. A container that keeps its pipe locked keeps two of them at the most.
+const ATTACHERS: usize = 6;
+/// Threads that put probes in place, which takes some 10 ms each, and that take them away, which takes some 30 ms each:
+/// nearly all of it they wait for the kernel.
 const PROBERS: usize = 4;
+const DETACHERS: usize = 4;
 /// How often those look whether the sensor is ending.
 const LISTEN: Duration = Duration::from_millis(200);
 /// How old a process becomes without probes of its own. Most have ended by then.
@@ -59,9 +70,12 @@ pub(crate) struct Inputs {
     attacher: Attacher,
     libraries: Libraries,
     watched: Arc<Mutex<Watched>>,
+    tally: Arc<Tally>,
+    waiting: Arc<Waiting>,
+    holds: Arc<Holds>,
     content_limit: usize,
     detacher: Detacher,
-    young: Mutex<Young>,
+    young: Arc<Mutex<Young>>,
     probers: SyncSender<Adult>,
     /// Tells the thread that there is something to be done.
     wake: OwnedFd,
@@ -72,6 +86,7 @@ pub(crate) struct Inputs {
 struct Young {
     count: usize,
     seen: Option<OwnedFd>,
+    shares: Shares,
 }
 
 /// A process that is to get probes of its own, unless it has ended by then.
@@ -79,12 +94,27 @@ struct Adult {
     exec: Exec,
     id: u64,
     born_at: u64,
+    entry: Entry,
 }
 
 /// Hands execs to the threads that put probes in place.
 pub(crate) struct Doorkeeper {
-    execs: SyncSender<Exec>,
+    waiting: Arc<Waiting>,
     watched: Arc<Mutex<Watched>>,
+}
+
+/// What nobody has looked at yet, by budget.
+struct Waiting {
+    jobs: Mutex<Option<Fair<u64, Job>>>,
+    changed: Condvar,
+}
+
+/// What a thread is to look at.
+enum Job {
+    /// A process that may read its script from standard input.
+    Begin(Box<Exec>),
+    /// What lies in the input of one that is stopped.
+    Look(Look),
 }
 
 /// What is loaded and has no thread yet.
@@ -92,11 +122,11 @@ pub(crate) struct Loaded {
     inputs: Inputs,
     probe: Probe,
     detached: Receiver<Attached>,
-    waiting: Receiver<Exec>,
+    waiting: Arc<Waiting>,
     adults: Receiver<Adult>,
 }
 
-/// Takes probes away, in a thread of its own: it takes some milliseconds for each process.
+/// Takes probes away, in threads of their own.
 struct Detacher {
     attached: Sender<Attached>,
     /// How many processes have probes.
@@ -105,10 +135,15 @@ struct Detacher {
 
 /// Loads the programs. The error says why the kernel refuses; standard input is then not captured, and the captures
 /// say so.
-pub(crate) fn load(content_limit: u64) -> Result<(Loaded, Doorkeeper), String> {
-    let watched = Arc::new(Mutex::new(Watched::default()));
+pub(crate) fn load(
+    content_limit: u64,
+    hold: Option<HoldSettings>,
+    held: &MapHandle,
+    tally: &Arc<Tally>,
+) -> Result<(Loaded, Doorkeeper), String> {
+    let watched = Arc::new(Mutex::new(Watched::new(Arc::clone(tally))));
     let into = Arc::clone(&watched);
-    let (probe, attacher) = Probe::load(move |record| {
+    let (probe, attacher) = Probe::load(hold, held, move |record| {
         if let Some((event, bytes)) = probe::decode(record) {
             lock(&into).take(&event, bytes, boot_time());
         }
@@ -116,19 +151,23 @@ pub(crate) fn load(content_limit: u64) -> Result<(Loaded, Doorkeeper), String> {
     let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
     let wake = eventfd(0, flags).map_err(|error| error.to_string())?;
     let (attached, detached) = channel();
-    let (execs, waiting) = sync_channel(EXPECTED_MAX);
-    let (probers, adults) = sync_channel(EXPECTED_MAX);
+    let waiting = Arc::new(Waiting { jobs: Mutex::new(Some(Fair::new(EXPECTED))), changed: Condvar::new() });
+    let (probers, adults) = sync_channel(ADULTS_MAX);
     let inputs = Inputs {
         attacher,
         libraries: Libraries::default(),
         watched: Arc::clone(&watched),
+        tally: Arc::clone(tally),
+        waiting: Arc::clone(&waiting),
+        holds: Arc::new(Holds::new(None)),
         content_limit: usize::try_from(content_limit).unwrap_or(usize::MAX),
         detacher: Detacher { attached, count: Arc::default() },
-        young: Mutex::default(),
+        young: Arc::default(),
         probers,
         wake,
     };
-    Ok((Loaded { inputs, probe, detached, waiting, adults }, Doorkeeper { execs, watched }))
+    let doorkeeper = Doorkeeper { waiting: Arc::clone(&waiting), watched };
+    Ok((Loaded { inputs, probe, detached, waiting, adults }, doorkeeper))
 }
 
 impl Loaded {
@@ -142,27 +181,38 @@ impl Loaded {
         self,
         stopped: OwnedFd,
         catalogue: &Arc<Catalogue>,
+        holds: &Arc<Holds>,
         stop: &Arc<Stop>,
         seen: SyncSender<Seen>,
     ) -> Result<Arc<Inputs>, SensorError> {
-        let Self { inputs, probe, detached, waiting, adults } = self;
+        let Self { mut inputs, probe, detached, waiting, adults } = self;
+        inputs.holds = Arc::clone(holds);
         let inputs = Arc::new(inputs);
-        let count = Arc::clone(&inputs.detacher.count);
-        spawn("urva-detach", move || {
-            for attached in detached {
-                drop(attached);
-                count.fetch_sub(1, Ordering::Relaxed);
-            }
-        })?;
-        let waiting = Arc::new(Mutex::new(waiting));
+        let (count, young) = (Arc::clone(&inputs.detacher.count), Arc::clone(&inputs.young));
+        let detached = Arc::new(Mutex::new(detached));
+        for _ in 0..DETACHERS {
+            let (count, young, detached) = (Arc::clone(&count), Arc::clone(&young), Arc::clone(&detached));
+            spawn("urva-detach", move || {
+                loop {
+                    let next = lock(&detached).recv();
+                    let Ok(attached) = next else { return };
+                    let budget = attached.budget;
+                    drop(attached);
+                    lock(&young).shares.leave(budget);
+                    count.fetch_sub(1, Ordering::Relaxed);
+                }
+            })?;
+        }
         for _ in 0..ATTACHERS {
             let (waiting, catalogue, inputs) =
                 (Arc::clone(&waiting), Arc::clone(catalogue), Arc::clone(&inputs));
             spawn_urgent("urva-attach", move || {
-                loop {
-                    let next = lock(&waiting).recv();
-                    let Ok(exec) = next else { return };
-                    inputs.begin(&exec, &catalogue);
+                while let Some((budget, job)) = waiting.next() {
+                    match job {
+                        Job::Begin(exec) => inputs.begin(&exec, &catalogue),
+                        Job::Look(Look { id, pid, input }) => inputs.looked(id, input.waiting(pid)),
+                    }
+                    waiting.done(budget);
                 }
             })?;
         }
@@ -174,7 +224,7 @@ impl Loaded {
                     // Not for ever, since this thread could send to itself.
                     let next = lock(&adults).recv_timeout(LISTEN);
                     if let Ok(adult) = next {
-                        inputs.grow_up(&adult);
+                        inputs.equip(&adult);
                     }
                 }
             })?;
@@ -194,11 +244,65 @@ impl Doorkeeper {
         }
         let key = key(exec);
         lock(&self.watched).expect(key);
-        if self.execs.try_send(exec.clone()).is_err() {
-            tracing::debug!(pid = exec.header.pid, "standard input is not captured: too many wait");
-            let _ = lock(&self.watched).begun(key, None);
+        let job = Job::Begin(Box::new(exec.clone()));
+        let lost = self.waiting.push(exec.header.budget, exec.weight(), job);
+        give_up(&self.watched, lost);
+    }
+}
+
+/// Nobody will look at these.
+fn give_up(watched: &Mutex<Watched>, lost: Vec<(u64, Job)>) {
+    for (budget, job) in lost {
+        match job {
+            Job::Begin(exec) => {
+                tracing::debug!(pid = exec.header.pid, "standard input is not captured: too many wait");
+                let _ = lock(watched).begun(key(&exec), budget, None);
+            }
+            Job::Look(Look { id, .. }) => lock(watched).looked(id, Vec::new()),
         }
     }
+}
+
+impl Drop for Doorkeeper {
+    fn drop(&mut self) {
+        *lock(&self.waiting.jobs) = None;
+        self.waiting.changed.notify_all();
+    }
+}
+
+impl Waiting {
+    /// Returns those that found no room.
+    fn push(&self, budget: u64, weight: usize, job: Job) -> Vec<(u64, Job)> {
+        let lost = lock(&self.jobs).as_mut().map(|jobs| jobs.push(budget, weight, job));
+        self.changed.notify_one();
+        lost.unwrap_or_default()
+    }
+
+    /// The next one; waits for it. None once nobody can push any more.
+    fn next(&self) -> Option<(u64, Job)> {
+        let mut jobs = lock(&self.jobs);
+        loop {
+            if let Some(next) = jobs.as_mut()?.pop() {
+                return Some(next);
+            }
+            jobs = self.changed.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn done(&self, budget: u64) {
+        if let Some(jobs) = lock(&self.jobs).as_mut() {
+            jobs.done(&budget);
+        }
+        self.changed.notify_one();
+    }
+}
+
+/// What became of a capture.
+pub(crate) enum Settled {
+    /// It is handed on when its text is there.
+    Taken,
+    /// It is as it was.
+    Back(Option<Box<Capture>>),
 }
 
 /// What tells one exec from another.
@@ -210,98 +314,200 @@ fn key(exec: &Exec) -> Key {
 
 impl Inputs {
     /// Gives the text of an exec's standard input, where it is its script, to its capture: that is handed back where its
-    /// text is already there or will never be. `None` says that the exec is of no interest.
-    pub(crate) fn settle(&self, exec: &Exec, capture: Option<Capture>) -> Option<Capture> {
+    /// text is already there or will never be. `None` says that the exec is of no interest. Where the capture is taken and
+    /// says that its process is held, that is let go from here.
+    pub(crate) fn settle(&self, exec: &Exec, capture: Option<Capture>) -> Settled {
         let (ours, theirs) = match capture {
             Some(capture) if awaits(&capture) => (Some(capture), None),
             other => (None, other),
         };
+        let is_ours = ours.is_some();
         let settled = lock(&self.watched).settle(key(exec), ours);
         if let Some((id, process)) = settled.over {
             self.end(id, process);
         }
         self.wake();
-        theirs.or(settled.refused)
+        self.tally.add(
+            exec.header.budget,
+            What::Execs,
+            GapKind::InputLost,
+            u64::from(settled.refused.is_some()),
+        );
+        match theirs.or(settled.refused) {
+            None if is_ours => Settled::Taken,
+            capture => Settled::Back(capture.map(Box::new)),
+        }
+    }
+
+    /// Has somebody look what lies in an input.
+    fn ask(&self, budget: u64, look: Look) {
+        let lost = self.waiting.push(budget, size_of::<Job>(), Job::Look(look));
+        give_up(&self.watched, lost);
+    }
+
+    fn looked(&self, id: u64, ahead: Vec<u8>) {
+        lock(&self.watched).looked(id, ahead);
+        self.wake();
     }
 
     /// Begins to watch the process of this exec, where it reads its script from standard input.
     fn begin(&self, exec: &Exec, catalogue: &Catalogue) {
-        let is_script = |family| command_line::read(family, &exec.arguments).source == ScriptSource::Stdin;
-        let is_wanted = catalogue.family(exec).is_some_and(is_script);
-        let begun = is_wanted.then(|| self.watch(exec)).flatten();
-        let over = lock(&self.watched).begun(key(exec), begun.map(|(id, _)| id));
+        let begun = catalogue.family(exec).and_then(|family| {
+            let line = command_line::read(family, &exec.arguments);
+            let is_whole = matches!(family, Family::CPython | Family::PyPy) && !line.interactive;
+            let hold_at = if is_whole { HoldAt::End } else { HoldAt::Lines };
+            (line.source == ScriptSource::Stdin).then(|| self.watch(exec, hold_at)).flatten()
+        });
+        let (id, entry) = begun.unzip();
+        let over = lock(&self.watched).begun(key(exec), exec.header.budget, id);
         if let Some((id, process)) = over {
             self.end(id, process);
         }
         self.wake();
-        if let Some((id, true)) = begun {
-            let adult = Adult { exec: exec.clone(), id, born_at: boot_time() };
-            if self.probers.try_send(adult).is_err() {
-                self.leave_young();
-            }
+        let Some((id, entry)) = id.zip(entry.flatten()) else { return };
+        let adult = Adult { exec: exec.clone(), id, born_at: boot_time(), entry };
+        if entry == Entry::Crowded {
+            self.refuse(&adult);
+        } else if let Err(TrySendError::Full(adult) | TrySendError::Disconnected(adult)) =
+            self.probers.try_send(adult)
+        {
+            self.refuse(&adult);
         }
     }
 
-    /// Sees the process's reads from now on, and takes what lies in its input. Returns whether there will be more.
-    fn watch(&self, exec: &Exec) -> Option<(u64, bool)> {
-        let pid = exec.header.pid;
+    /// Takes what lies in the process's input, and sees its reads from now on where that may be. Returns how they are seen;
+    /// none where there will be no more.
+    fn watch(&self, exec: &Exec, hold_at: HoldAt) -> Option<(u64, Option<Entry>)> {
+        let (pid, budget) = (exec.header.pid, exec.header.budget);
         let input = Input::of(pid)?;
         let id = watched::next_id();
-        let watch = Watch { id, inode: input.inode, device: input.device, ..Watch::default() };
-        lock(&self.watched).enter(id, Process::new(pid, Growing::new(self.content_limit), boot_time()));
+        let hold_at = if exec.has(value::EXEC_HELD) { hold_at } else { HoldAt::Never };
+        let watch =
+            Watch { id, inode: input.inode, device: input.device, hold: hold_at as u32, ..Watch::default() };
+        lock(&self.watched)
+            .enter(id, Process::new(pid, budget, Growing::new(self.content_limit), boot_time()));
+        if hold_at != HoldAt::Never && self.attacher.watch(pid, &watch).is_ok() && self.equip_held(exec, id) {
+            let (early, has_ended) = (input.waiting(pid), !is_running(exec));
+            // It has not begun to run where it is held still.
+            let is_late = !self.is_held(exec);
+            lock(&self.watched).found(id, Beginning { input, early, hold_at, is_late, has_ended });
+            return Some((id, None));
+        }
         // In this order, so that the end of the process is told from the moment on at which it is known to live.
-        let seen = self.attacher.watch(pid, &watch).map_err(|error| error.to_string());
-        let seen = seen.and_then(|()| self.enter_young());
+        let entry = self.attacher.watch(pid, &watch).map(|()| self.enter(budget));
         let early = input.waiting(pid);
         let is_alive = is_running(exec);
-        let is_late = !is_alive || self.may_have_read(exec);
-        let goes_on = seen.is_ok() && is_alive;
-        if !goes_on {
-            // What lay in the pipe, or was read since, is all that will be known.
-            tracing::debug!(pid, reason = seen.as_ref().err(), "standard input cannot be watched");
-            self.attacher.forget(pid, id);
-            if seen.is_ok() {
-                self.leave_young();
+        let may_have_read = !matches!(entry, Ok(Entry::Young)) || self.may_have_read(exec);
+        let is_late = !is_alive || (may_have_read && !self.is_held(exec));
+        let entry =
+            entry.inspect_err(|error| tracing::debug!(pid, %error, "standard input cannot be watched"));
+        let goes_on = entry.ok().filter(|entry| {
+            if !is_alive {
+                // What lay in the pipe, or was read since, is all that will be known.
+                self.attacher.forget(pid, id);
+                self.give_up(budget, *entry);
             }
-        }
-        lock(&self.watched).found(id, early, is_late, !goes_on);
+            is_alive
+        });
+        let has_ended = goes_on.is_none();
+        lock(&self.watched).found(id, Beginning { input, early, hold_at, is_late, has_ended });
         Some((id, goes_on))
     }
 
-    fn enter_young(&self) -> Result<(), String> {
-        let mut young = lock(&self.young);
-        if young.seen.is_none() {
-            young.seen = Some(self.attacher.see_all().map_err(|error| error.to_string())?);
-        }
-        young.count += 1;
-        Ok(())
+    fn is_held(&self, exec: &Exec) -> bool {
+        let (pid, ticks) = exec.process();
+        self.holds.holds(pid, ticks)
     }
 
-    fn leave_young(&self) {
+    /// Gives a process its probes while it is held. Returns whether it has them.
+    fn equip_held(&self, exec: &Exec, id: u64) -> bool {
+        let budget = exec.header.budget;
+        if lock(&self.young).shares.enter_grown(budget, boot_time()) == Entry::Crowded {
+            return false;
+        }
+        match self.attach(exec) {
+            Ok(attached) => {
+                if let Some(attached) = lock(&self.watched).adopt(id, Some(attached)) {
+                    self.detacher.detach(attached);
+                }
+                true
+            }
+            Err(reason) => {
+                tracing::debug!(pid = exec.header.pid, reason, "standard input is not held");
+                lock(&self.young).shares.leave(budget);
+                false
+            }
+        }
+    }
+
+    /// Sees the reads of one more process, with all calls of the host, where its container may have that.
+    fn enter(&self, budget: u64) -> Entry {
         let mut young = lock(&self.young);
-        young.count = young.count.saturating_sub(1);
+        let entry = young.shares.enter(budget, boot_time());
+        if entry != Entry::Young {
+            self.tally.add(budget, What::Execs, GapKind::InputOverBudget, 1);
+            return entry;
+        }
+        if young.seen.is_none() {
+            match self.attacher.see_all() {
+                Ok(seen) => young.seen = Some(seen),
+                Err(error) => {
+                    tracing::debug!(%error, "young processes cannot be watched");
+                    return young.shares.grow_up(budget, entry, boot_time());
+                }
+            }
+        }
+        young.count += 1;
+        entry
+    }
+
+    /// A process needs the calls of the host no longer.
+    fn grow_up(&self, budget: u64, entry: Entry) -> Entry {
+        let mut young = lock(&self.young);
+        young.count = young.count.saturating_sub(usize::from(entry == Entry::Young));
         if young.count == 0 {
             young.seen = None;
         }
+        young.shares.grow_up(budget, entry, boot_time())
     }
 
-    /// Gives a process probes of its own, once it has lived for a while.
-    fn grow_up(&self, adult: &Adult) {
-        let age = boot_time().saturating_sub(adult.born_at);
-        std::thread::sleep(Duration::from_nanos(YOUNG_NS.saturating_sub(age)));
-        let (exec, id) = (&adult.exec, adult.id);
-        if lock(&self.watched).is_alive(id) {
-            let attached = self.attach(exec);
-            let attached = attached.inspect_err(|reason| {
-                tracing::debug!(pid = exec.header.pid, reason, "standard input is watched no longer");
-            });
-            std::thread::sleep(BOTH);
-            if let Some(attached) = lock(&self.watched).adopt(id, attached.ok()) {
-                self.detacher.detach(attached);
-            }
-            self.wake();
+    /// A process will not get any probes.
+    fn give_up(&self, budget: u64, entry: Entry) {
+        if self.grow_up(budget, entry) != Entry::Crowded {
+            lock(&self.young).shares.leave(budget);
         }
-        self.leave_young();
+    }
+
+    /// Gives a process probes of its own, once it has lived for a while; at once where it is not seen otherwise.
+    fn equip(&self, adult: &Adult) {
+        let (exec, id) = (&adult.exec, adult.id);
+        let is_young = adult.entry == Entry::Young;
+        if is_young {
+            let age = boot_time().saturating_sub(adult.born_at);
+            std::thread::sleep(Duration::from_nanos(YOUNG_NS.saturating_sub(age)));
+        }
+        if !lock(&self.watched).is_alive(id) {
+            return self.give_up(exec.header.budget, adult.entry);
+        }
+        let attached = self.attach(exec).inspect_err(|reason| {
+            tracing::debug!(pid = exec.header.pid, reason, "standard input is watched no longer");
+        });
+        if is_young {
+            std::thread::sleep(BOTH);
+        }
+        let Ok(attached) = attached else { return self.refuse(adult) };
+        self.grow_up(exec.header.budget, adult.entry);
+        if let Some(attached) = lock(&self.watched).adopt(id, Some(attached)) {
+            self.detacher.detach(attached);
+        }
+        self.wake();
+    }
+
+    /// A process gets no probes, and nothing more of it will be seen.
+    fn refuse(&self, adult: &Adult) {
+        let _ = lock(&self.watched).adopt(adult.id, None);
+        self.wake();
+        self.give_up(adult.exec.header.budget, adult.entry);
     }
 
     /// Puts probes on the process.
@@ -310,7 +516,10 @@ impl Inputs {
             return Err(format!("{WATCHED_MAX} processes are watched already"));
         }
         let library = self.libraries.of(exec).ok_or("where it reads is not known")?;
-        let attached = self.attacher.attach(exec.header.pid, &library).map_err(|error| error.to_string())?;
+        let attached = self
+            .attacher
+            .attach(exec.header.pid, exec.header.budget, &library)
+            .map_err(|error| error.to_string())?;
         self.detacher.count.fetch_add(1, Ordering::Relaxed);
         Ok(attached)
     }

@@ -18,7 +18,7 @@ const WAITING_MAX: usize = 64 * 1024;
 const PLAIN: [i64; 3] = [0x5049_5045, 0x534f_434b, 0x1cd1];
 
 /// The standard input of a process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Input {
     kind: FileType,
     /// Inode and device in the kernel's own form; 0 where `stat` may show others than the kernel uses.

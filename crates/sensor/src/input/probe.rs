@@ -5,6 +5,7 @@
 
 use super::library::Library;
 use super::sites::Call;
+use crate::hold::HoldSettings;
 use crate::skeleton::input::{InputSkel, InputSkelBuilder, types};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{
@@ -12,7 +13,7 @@ use libbpf_rs::{
 };
 use std::ffi::CString;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -33,6 +34,16 @@ pub(super) struct InputEvent {
 pub(super) mod kind {
     pub(in crate::input) const BYTES: u32 = 1;
     pub(in crate::input) const EOF: u32 = 2;
+    pub(in crate::input) const HELD: u32 = 4;
+    pub(in crate::input) const HELD_AT_EOF: u32 = 5;
+}
+
+/// When a process is stopped until what it has read is judged, as `bpf/input.h` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HoldAt {
+    Never = 0,
+    Lines = 1,
+    End = 2,
 }
 
 /// Where the kernel says under which number it knows uprobes.
@@ -67,11 +78,20 @@ enum Way {
 }
 
 /// What keeps the probes of one process attached. Dropping it takes some milliseconds.
-pub(super) struct Attached(#[allow(dead_code, reason = "dropping it detaches")] Vec<OwnedFd>);
+pub(super) struct Attached {
+    /// On whose account.
+    pub(super) budget: u64,
+    _links: Vec<OwnedFd>,
+}
 
 impl Probe {
     /// Loads; `on_record` then gets each record while [`Probe::consume`] runs.
-    pub(super) fn load(on_record: impl FnMut(&[u8]) + 'static) -> Result<(Self, Attacher), String> {
+    pub(super) fn load(
+        hold: Option<HoldSettings>,
+        held: &MapHandle,
+        on_record: impl FnMut(&[u8]) + 'static,
+    ) -> Result<(Self, Attacher), String> {
+        let load = |is_multi| load(hold, held, is_multi);
         let (skeleton, way) = match load(true) {
             Ok(skeleton) => (skeleton, Way::Multi),
             Err(_) => (load(false).map_err(|error| error.to_string())?, Way::Events(uprobe_type()?)),
@@ -121,7 +141,11 @@ impl Probe {
     }
 }
 
-fn load(is_multi: bool) -> Result<InputSkel<'static>, libbpf_rs::Error> {
+fn load(
+    hold: Option<HoldSettings>,
+    held: &MapHandle,
+    is_multi: bool,
+) -> Result<InputSkel<'static>, libbpf_rs::Error> {
     // One object for the life of the process, as for the probe on exec.
     let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
     let mut open = InputSkelBuilder::default().open(storage)?;
@@ -137,6 +161,11 @@ fn load(is_multi: bool) -> Result<InputSkel<'static>, libbpf_rs::Error> {
             program.set_attach_type(ProgramAttachType::TraceUprobeMulti);
         }
     }
+    if let Some(constants) = open.maps.rodata_data.as_deref_mut() {
+        constants.hold_enabled = hold.is_some();
+        constants.hold_terminals = hold.is_some_and(|hold| hold.terminals);
+    }
+    open.maps.held.reuse_fd(held.as_fd())?;
     open.load()
 }
 
@@ -158,7 +187,21 @@ impl Attacher {
         value[8..16].copy_from_slice(&watch.inode.to_ne_bytes());
         value[16..24].copy_from_slice(&watch.position.to_ne_bytes());
         value[24..28].copy_from_slice(&watch.device.to_ne_bytes());
+        value[28..32].copy_from_slice(&watch.hold.to_ne_bytes());
         self.watches.update(&pid.to_ne_bytes(), &value, MapFlags::ANY)
+    }
+
+    /// Lets a process that is stopped read up to a position without being stopped for it.
+    pub(super) fn allow(&self, pid: u32, id: u64, judged: u64) {
+        let key = pid.to_ne_bytes();
+        if let Ok(Some(mut value)) = self.watches.lookup(&key, MapFlags::ANY)
+            && value.get(..8) == Some(&id.to_ne_bytes()[..])
+            && let Some(place) = value.get_mut(offset_of!(Watch, judged)..size_of::<Watch>())
+        {
+            place.copy_from_slice(&judged.to_ne_bytes());
+            // Where the process has ended, so has its watch.
+            let _ = self.watches.update(&key, &value, MapFlags::EXIST);
+        }
     }
 
     /// Ends the watch of a process, unless it is another one by now.
@@ -181,7 +224,7 @@ impl Attacher {
     }
 
     /// Puts probes at the places in a library, for one process. Takes some 10 ms.
-    pub(super) fn attach(&self, pid: u32, library: &Library) -> io::Result<Attached> {
+    pub(super) fn attach(&self, pid: u32, budget: u64, library: &Library) -> io::Result<Attached> {
         let mut links = Vec::new();
         for (number, program) in self.programs.iter().enumerate() {
             let places = library.sites.iter().filter_map(|site| {
@@ -199,7 +242,7 @@ impl Attacher {
                 }
             }
         }
-        Ok(Attached(links))
+        Ok(Attached { budget, _links: links })
     }
 }
 

@@ -88,6 +88,11 @@ impl Growing {
         early + self.head.len() as u64 + self.omitted + self.tail.len() as u64
     }
 
+    /// Bytes that were read since the reads are seen.
+    pub(super) fn read(&self) -> u64 {
+        self.position
+    }
+
     /// Whether bytes were read that were not seen.
     pub(super) fn has_holes(&self) -> bool {
         self.missing > 0
@@ -228,9 +233,9 @@ impl Pace {
         if !self.has_begun && new >= STEP_MIN { Some(0) } else { Some(pause.saturating_sub(idle)) }
     }
 
-    /// The text was judged as it is.
-    pub(super) fn judged(&mut self, text: &Growing) {
-        self.judged = text.len();
+    /// The text was judged as it is, and so many bytes that follow.
+    pub(super) fn judged(&mut self, text: &Growing, ahead: usize) {
+        self.judged = text.len() + ahead as u64;
         self.has_begun = true;
     }
 
@@ -319,11 +324,11 @@ mod tests {
         text.push(4, b" 1\n");
         assert_eq!(pace.due(&text, 0), Some(PAUSE_NS));
         assert_eq!(pace.due(&text, PAUSE_NS), Some(0));
-        pace.judged(&text);
+        pace.judged(&text, 0);
         assert_eq!(pace.due(&text, 1 << 40), None, "nothing is new");
         text.push(7, &vec![b'#'; usize::try_from(STEP_MIN).unwrap()]);
         assert_eq!(pace.due(&text, 0), Some(0), "it has grown by much");
-        pace.judged(&text);
+        pace.judged(&text, 0);
         text.push(7 + STEP_MIN, b"\n");
         let pause = pace.due(&text, 0).unwrap();
         assert!(pause > PAUSE_NS && pause < 2 * PAUSE_NS + text.len() * PAUSE_NS_PER_BYTE, "{pause}");
@@ -337,7 +342,7 @@ mod tests {
         for number in 0..6400 {
             text.push(number * 8192, &chunk);
             if pace.due(&text, 0) == Some(0) {
-                pace.judged(&text);
+                pace.judged(&text, 0);
                 times += 1;
             }
         }

@@ -3,14 +3,18 @@
 //! Owns: texts and their bound in bytes, the moments at which they are handed on, the ends of watches.
 //! Refuses: waiting. A capture that finds no room is offered again; the ring is emptied meanwhile.
 
-use super::probe::{Attached, InputEvent, Probe, kind, wait};
+use super::pipe::Input;
+use super::probe::{Attached, HoldAt, InputEvent, Probe, kind, wait};
 use super::text::{Growing, Pace};
 use super::{Inputs, Key, is_typed, lock};
 use crate::capture::boot_time;
+use crate::hold::Release;
+use crate::losses::{Tally, What};
 use crate::sensor::{Seen, Stop};
-use evidence::{Capture, Content, CoverageNote};
+use evidence::{Capture, Content, CoverageNote, GapKind};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
@@ -25,6 +29,8 @@ const GATHER: Duration = Duration::from_millis(3);
 const AGAIN_NS: u64 = 20_000_000;
 /// How long a text waits for its capture after its process has ended.
 const UNCLAIMED_NS: u64 = 30_000_000_000;
+/// How often one process is held for what it reads.
+const PIECES_MAX: u32 = 1000;
 /// Execs of which one half may be waiting.
 const HALVES_MAX: usize = 4096;
 /// The longest that a watch is left unlooked at.
@@ -37,8 +43,8 @@ pub(super) fn next_id() -> u64 {
 }
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Watched {
+    tally: Arc<Tally>,
     by_id: HashMap<u64, Process>,
     /// Execs of which one half is known: the watch or the capture.
     halves: HashMap<Key, Half>,
@@ -59,16 +65,29 @@ enum Half {
 
 /// What came of putting both halves together.
 #[derive(Default)]
-pub(super) struct Settled {
+pub(super) struct Joined {
     /// The capture whose text will not come.
     pub(super) refused: Option<Capture>,
     /// The watch that nobody is interested in.
     pub(super) over: Option<(u64, Process)>,
 }
 
+/// What is known of a process when its watch begins.
+pub(super) struct Beginning {
+    pub(super) input: Input,
+    /// What lay in its input.
+    pub(super) early: Vec<u8>,
+    pub(super) hold_at: HoldAt,
+    /// Whether it may have read before.
+    pub(super) is_late: bool,
+    pub(super) has_ended: bool,
+}
+
 /// One process that is watched.
 pub(super) struct Process {
     pub(super) pid: u32,
+    /// On whose budget it was executed.
+    budget: u64,
     /// Whose text it is; none until that is found out.
     capture: Option<Capture>,
     text: Growing,
@@ -83,12 +102,57 @@ pub(super) struct Process {
     /// Whether it reads on and nobody sees it.
     is_cut: bool,
     pub(super) attached: Option<Attached>,
+    /// Where it reads from.
+    input: Option<Input>,
+    hold_at: HoldAt,
+    /// It is stopped until somebody lets it go.
+    waits: bool,
+    /// What lies in its input while it is stopped.
+    ahead: Ahead,
+    /// Up to where its reads need not be held: what lay in its input when it was judged last.
+    allowed: u64,
+    /// Times that it was held and judged.
+    pieces: u32,
+}
+
+/// What lies in the input of a process that is stopped.
+enum Ahead {
+    Unknown,
+    /// Somebody looks.
+    Asked,
+    Known(Vec<u8>),
+}
+
+/// Somebody shall look what lies in an input. It can take as long as a container likes that writes there meanwhile.
+pub(super) struct Look {
+    pub(super) id: u64,
+    pub(super) pid: u32,
+    pub(super) input: Input,
+}
+
+/// What is done with processes, and with what is known of them.
+pub(super) trait Hands {
+    /// Hands something on. Returns whether there was room.
+    fn offer(&mut self, seen: Seen) -> bool;
+    /// Lets a process go.
+    fn release(&mut self, pid: u32, ticks: u64);
+    /// Has [`Watched::looked`] told what lies in an input.
+    fn look(&mut self, budget: u64, look: Look);
+    /// Lets a process read up to a position without being stopped.
+    fn allow(&mut self, pid: u32, id: u64, judged: u64);
 }
 
 impl Process {
-    pub(super) fn new(pid: u32, text: Growing, now: u64) -> Self {
+    pub(super) fn new(pid: u32, budget: u64, text: Growing, now: u64) -> Self {
         Self {
+            input: None,
+            hold_at: HoldAt::Never,
+            waits: false,
+            ahead: Ahead::Unknown,
+            allowed: 0,
+            pieces: 0,
             pid,
+            budget,
             capture: None,
             text,
             pace: Pace::default(),
@@ -102,10 +166,21 @@ impl Process {
     }
 
     /// One of which nothing will be known.
-    fn nothing(pid: u32) -> Self {
-        let mut process = Self::new(pid, Growing::new(0), 0);
-        (process.has_ended, process.is_late) = (true, true);
+    fn nothing(pid: u32, budget: u64) -> Self {
+        let mut process = Self::new(pid, budget, Growing::new(0), 0);
+        (process.has_ended, process.is_late, process.is_cut) = (true, true, true);
         process
+    }
+
+    /// Counts it where it was a script and not all of it was seen.
+    fn count(&self, tally: &Tally) {
+        let lost = match self {
+            Self { capture: None, .. } => return,
+            _ if self.text.has_holes() || self.is_cut => GapKind::InputLost,
+            Self { is_late: true, .. } => GapKind::InputLate,
+            _ => return,
+        };
+        tally.add(self.budget, What::Execs, lost, 1);
     }
 
     fn take(&mut self, event: &InputEvent, bytes: &[u8], now: u64) {
@@ -114,6 +189,8 @@ impl Process {
                 self.text.push(event.position, bytes);
                 self.last_at = now;
             }
+            kind::HELD => self.waits = true,
+            kind::HELD_AT_EOF => (self.waits, self.is_drained, self.has_ended) = (true, true, true),
             // A terminal goes on after its user has typed the end.
             kind::EOF if self.capture.as_ref().is_some_and(is_typed) => {}
             kind::EOF => (self.is_drained, self.has_ended) = (true, true),
@@ -133,10 +210,60 @@ impl Process {
         self.pace.due(&self.text, now.saturating_sub(self.last_at))
     }
 
-    /// The capture with the text as it is now.
-    fn seen(&self) -> Option<Seen> {
+    /// Whose text it is was found out. Where its process is held, it waits from now on.
+    fn belongs_to(&mut self, mut capture: Capture) {
+        self.waits |= std::mem::take(&mut capture.held);
+        self.capture = Some(capture);
+    }
+
+    /// Lets the process go that waits, or has it judged first what it has read, and what lies in its input already: then it
+    /// need not be held again for that. Returns whether it was done.
+    fn answer(&mut self, id: u64, hands: &mut impl Hands, tally: &Tally) -> bool {
+        let Some(capture) = &self.capture else { return true };
+        let (pid, ticks) = (self.pid, capture.process.start_ticks);
+        let goes_on = self.hold_at == HoldAt::Lines && !self.has_ended && self.text.read() > 0;
+        let ahead = match (&self.ahead, &self.input) {
+            (Ahead::Asked, _) => return true,
+            (Ahead::Unknown, Some(input)) if goes_on => {
+                hands.look(self.budget, Look { id, pid, input: input.clone() });
+                self.ahead = Ahead::Asked;
+                return true;
+            }
+            (Ahead::Known(bytes), _) => bytes.clone(),
+            _ => Vec::new(),
+        };
+        let is_due = self.hold_at == HoldAt::Lines || (self.hold_at == HoldAt::End && self.is_drained);
+        let has_text = self.text.len() > 0 || !ahead.is_empty();
+        let is_patient = self.pieces < PIECES_MAX;
+        if !(is_due && has_text && is_patient) {
+            if !is_patient {
+                hands.allow(pid, id, u64::MAX);
+                tally.add(self.budget, What::Execs, GapKind::HeldTooLong, 1);
+            }
+            hands.release(pid, ticks);
+            (self.waits, self.ahead) = (false, Ahead::Unknown);
+            return true;
+        }
+        self.allowed = self.allowed.max(self.text.len()).max(self.text.read() + ahead.len() as u64);
+        hands.allow(pid, id, self.allowed);
+        let Some(seen) = self.seen(Some(&ahead)) else { return true };
+        if !hands.offer(seen) {
+            return false;
+        }
+        self.pace.judged(&self.text, ahead.len());
+        (self.waits, self.ahead, self.pieces) = (false, Ahead::Unknown, self.pieces + 1);
+        true
+    }
+
+    /// The capture with the text as it is now. `ahead` is there where its process is held, and follows the text.
+    fn seen(&self, ahead: Option<&[u8]>) -> Option<Seen> {
         let mut capture = self.capture.clone()?;
-        let content = self.text.content();
+        let content = match (self.text.content(), ahead) {
+            (Content::Whole(text), Some(ahead @ [_, ..])) => Content::Whole([&text, ahead].concat().into()),
+            (content, _) => content,
+        };
+        capture.held = ahead.is_some();
+        capture.coverage.extend((capture.held && self.pieces > 0).then_some(CoverageNote::HeldLate));
         let is_nothing = self.text.len() == 0 && (self.is_late || !self.is_drained);
         if !is_nothing {
             let notes = &mut capture.coverage;
@@ -153,6 +280,11 @@ impl Process {
 }
 
 impl Watched {
+    /// Watches nothing yet. What is lost goes into the tally.
+    pub(super) fn new(tally: Arc<Tally>) -> Self {
+        Self { tally, by_id: HashMap::new(), halves: HashMap::new(), bytes: 0, is_closed: false }
+    }
+
     /// Takes one record.
     pub(super) fn take(&mut self, event: &InputEvent, bytes: &[u8], now: u64) {
         let Some(process) = self.by_id.get_mut(&event.id) else { return };
@@ -182,26 +314,27 @@ impl Watched {
         self.by_id.insert(id, process);
     }
 
-    /// What lay in the input of a process when its reads were seen already.
-    pub(super) fn found(&mut self, id: u64, early: Vec<u8>, is_late: bool, has_ended: bool) {
+    /// What was found out about a process whose reads were seen already.
+    pub(super) fn found(&mut self, id: u64, found: Beginning) {
         let Some(process) = self.by_id.get_mut(&id) else { return };
         let before = process.text.weight();
-        process.text.precede(early);
-        process.is_late = is_late;
-        process.has_ended |= has_ended;
+        process.text.precede(found.early);
+        process.is_late = found.is_late;
+        process.has_ended |= found.has_ended;
+        (process.input, process.hold_at) = (Some(found.input), found.hold_at);
         self.bytes = (self.bytes + process.text.weight()).saturating_sub(before);
     }
 
     /// The watch on an exec has begun, or cannot. Returns it where nobody is interested any more.
-    pub(super) fn begun(&mut self, key: Key, watch: Option<u64>) -> Option<(u64, Process)> {
+    pub(super) fn begun(&mut self, key: Key, budget: u64, watch: Option<u64>) -> Option<(u64, Process)> {
         let half = self.halves.remove(&key);
         match half {
             Some(Half::Capture(None)) => return watch.and_then(|id| Some((id, self.remove(id)?))),
             Some(Half::Capture(Some(capture))) => {
                 // Where there is no watch, the capture is handed on as it is.
                 let id = watch.unwrap_or_else(next_id);
-                let process = self.by_id.entry(id).or_insert_with(|| Process::nothing(key.0));
-                process.capture = Some(*capture);
+                let process = self.by_id.entry(id).or_insert_with(|| Process::nothing(key.0, budget));
+                process.belongs_to(*capture);
             }
             // The capture is not there yet, or its exec was lost.
             Some(Half::Expected | Half::Watch(_)) | None => {
@@ -212,23 +345,23 @@ impl Watched {
     }
 
     /// The capture of an exec is there, or it is of no interest.
-    pub(super) fn settle(&mut self, key: Key, capture: Option<Capture>) -> Settled {
+    pub(super) fn settle(&mut self, key: Key, capture: Option<Capture>) -> Joined {
         if self.is_closed {
-            return Settled { refused: capture, over: None };
+            return Joined { refused: capture, over: None };
         }
         match self.halves.remove(&key) {
             Some(Half::Expected) => {
                 self.halves.insert(key, Half::Capture(capture.map(Box::new)));
-                Settled::default()
+                Joined::default()
             }
             Some(Half::Watch(Some(id))) => match (self.by_id.get_mut(&id), capture) {
                 (Some(process), Some(capture)) => {
-                    process.capture = Some(capture);
-                    Settled::default()
+                    process.belongs_to(capture);
+                    Joined::default()
                 }
-                (_, refused) => Settled { refused, over: self.remove(id).map(|process| (id, process)) },
+                (_, refused) => Joined { refused, over: self.remove(id).map(|process| (id, process)) },
             },
-            _ => Settled { refused: capture, over: None },
+            _ => Joined { refused: capture, over: None },
         }
     }
 
@@ -254,11 +387,30 @@ impl Watched {
         Some(process)
     }
 
+    /// Whether a process is stopped that somebody must let go.
+    fn is_held_up(&self) -> bool {
+        let needs_answer = |process: &Process| {
+            process.waits && process.capture.is_some() && !matches!(process.ahead, Ahead::Asked)
+        };
+        self.by_id.values().any(needs_answer)
+    }
+
+    /// What lies in the input of a process, as it was asked for by [`Look`].
+    pub(super) fn looked(&mut self, id: u64, ahead: Vec<u8>) {
+        if let Some(process) = self.by_id.get_mut(&id) {
+            process.ahead = Ahead::Known(ahead);
+        }
+    }
+
     /// Hands on what is due. Returns those whose watch has ended, and in how many nanoseconds to come again.
-    fn hand_on(&mut self, now: u64, mut send: impl FnMut(Seen) -> bool) -> (Vec<(u64, Process)>, u64) {
+    fn hand_on(&mut self, now: u64, hands: &mut impl Hands) -> (Vec<(u64, Process)>, u64) {
         let mut next = LONGEST_NS;
         let mut over = Vec::new();
         for (id, process) in &mut self.by_id {
+            if process.waits && !process.answer(*id, hands, &self.tally) {
+                next = next.min(AGAIN_NS);
+                continue;
+            }
             match process.due(now) {
                 None => continue,
                 Some(wait @ 1..) => {
@@ -267,16 +419,18 @@ impl Watched {
                 }
                 Some(0) => {}
             }
-            let is_told = !process.pace.is_behind(&process.text) || process.seen().is_none_or(&mut send);
+            let is_told = !process.pace.is_behind(&process.text)
+                || process.seen(None).is_none_or(|seen| hands.offer(seen));
             if !is_told {
                 next = next.min(AGAIN_NS);
                 continue;
             }
-            process.pace.judged(&process.text);
+            process.pace.judged(&process.text, 0);
             over.extend(process.has_ended.then_some(*id));
             next = next.min(process.due(now).unwrap_or(LONGEST_NS));
         }
-        let over = over.into_iter().filter_map(|id| Some((id, self.remove(id)?))).collect();
+        let over: Vec<_> = over.into_iter().filter_map(|id| Some((id, self.remove(id)?))).collect();
+        over.iter().for_each(|(_, process)| process.count(&self.tally));
         (over, next)
     }
 
@@ -288,17 +442,46 @@ impl Watched {
     }
 }
 
+/// The hands of the thread.
+struct Own<'a> {
+    inputs: &'a Inputs,
+    seen: &'a SyncSender<Seen>,
+    looks: Vec<(u64, Look)>,
+}
+
+impl Hands for Own<'_> {
+    fn offer(&mut self, seen: Seen) -> bool {
+        !matches!(self.seen.try_send(seen), Err(TrySendError::Full(_)))
+    }
+
+    fn release(&mut self, pid: u32, ticks: u64) {
+        self.inputs.holds.decide(pid, ticks, Release::Continue);
+    }
+
+    fn look(&mut self, budget: u64, look: Look) {
+        self.looks.push((budget, look));
+    }
+
+    fn allow(&mut self, pid: u32, id: u64, judged: u64) {
+        self.inputs.attacher.allow(pid, id, judged);
+    }
+}
+
 /// The thread: reads the ring, hands captures on, and ends watches, until the sensor ends.
 pub(super) fn serve(inputs: &Inputs, probe: &Probe, stopped: &OwnedFd, stop: &Stop, seen: &SyncSender<Seen>) {
     let mut next = LONGEST_NS;
     while !stop.is_told() {
         wait(probe, [stopped.as_fd(), inputs.wake.as_fd()], Duration::from_nanos(next));
-        // What comes within the next moment is read with this.
-        std::thread::sleep(GATHER);
+        probe.consume();
+        if !lock(&inputs.watched).is_held_up() {
+            // What comes within the next moment is read with this.
+            std::thread::sleep(GATHER);
+        }
         let _ = rustix::io::read(&inputs.wake, &mut [0; 8]);
         probe.consume();
-        let offer = |one| !matches!(seen.try_send(one), Err(TrySendError::Full(_)));
-        let (over, soonest) = lock(&inputs.watched).hand_on(boot_time(), offer);
+        let mut own = Own { inputs, seen, looks: Vec::new() };
+        let (over, soonest) = lock(&inputs.watched).hand_on(boot_time(), &mut own);
+        own.looks.into_iter().for_each(|(budget, look)| inputs.ask(budget, look));
         for (id, process) in over {
             inputs.end(id, process);
         }
@@ -309,7 +492,7 @@ pub(super) fn serve(inputs: &Inputs, probe: &Probe, stopped: &OwnedFd, stop: &St
     for (id, process) in left {
         // Now there is time to wait for room; and nobody listens where the sensor was dropped.
         if process.pace.is_behind(&process.text) {
-            process.seen().map(|one| seen.send(one));
+            process.seen(None).map(|one| seen.send(one));
         }
         inputs.end(id, process);
     }

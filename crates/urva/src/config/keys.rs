@@ -103,8 +103,8 @@ pub(super) const SECTIONS: [Section; 7] = [
     },
     Section {
         name: "hold",
-        about: "Stopping a process in a container until the text that it is about to run is judged: script files, `-c`, and \
-                texts that CPython and Bash compile at run time. A benign script starts some milliseconds later. What takes \
+        about: "Stopping a process in a container until the text that it is about to run is judged: script files, `-c`, \
+                standard input, and texts that CPython and Bash compile at run time. A benign script starts some milliseconds later. What takes \
                 too long to judge goes on unjudged, and is counted.",
         keys: &[
             key("enabled", "true or false", "Whether processes are held."),

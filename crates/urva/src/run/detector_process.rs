@@ -210,7 +210,8 @@ impl<'a> Session<'a> {
                     let is_harmless = verdict.as_ref().is_some_and(|verdict| verdict.label == Label::Benign);
                     let is_malicious =
                         verdict.as_ref().is_some_and(|verdict| verdict.label == Label::Malicious);
-                    if capture.held && is_first {
+                    // A process can be held for each part of what it reads; a file is hashed after it was let go.
+                    if capture.held && (is_first || capture.script.is_streamed()) {
                         let evidence::Process { pid, start_ticks, .. } = capture.process;
                         outcome.judged.push(Judged { pid, start_ticks, is_malicious });
                     }
