@@ -1,11 +1,11 @@
 //! One container executes as fast as it can: scripts of the others are judged all the same, and what was lost is
-//! counted for the container that lost it.
+//! counted for the container that lost it. One test at a time: each counts all that its urva sees.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod record;
 
-use end_to_end::{Container, Found, Rootfs, Runc, Urva, privileged, variant};
+use end_to_end::{Container, Found, Rootfs, Runc, Urva, privileged_and_alone, variant};
 use evidence::{Gap, GapKind};
 use std::fs;
 use std::thread;
@@ -89,9 +89,7 @@ fn check_count(flood: &Flood) {
 
 #[test]
 fn a_flood_of_scripts_blinds_urva_to_no_other_container() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     // Sixteen at a time, so that more are executed than a budget holds where the machine is not too busy for it.
     let scripts: String = (0..16).map(|one| format!("sh -c \": $n {one}\" & ")).collect();
     check_count(&check("sh", &format!("n=$((n+16)); {scripts} wait")));
@@ -99,9 +97,7 @@ fn a_flood_of_scripts_blinds_urva_to_no_other_container() {
 
 #[test]
 fn a_flood_of_programs_that_were_just_written_blinds_urva_to_no_other_container() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     let flood = check("sh", "n=$((n+1)); f=/made/$$-$n; cp /bin/busybox $f; $f true x; $f true y; rm $f");
     let gaps = &flood.gaps;
     assert!(gaps.iter().all(|gap| is_of(gap, &flood.loud)), "{gaps:?}");
@@ -113,9 +109,7 @@ fn a_flood_of_programs_that_were_just_written_blinds_urva_to_no_other_container(
 
 #[test]
 fn a_container_that_makes_namespaces_has_one_budget() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     // Four budgets would hold four times as much.
     let scripts: String = (0..16).map(|one| format!("sh -c \": $n {one}\" & ")).collect();
     check_count(&check("unshare -Ufpmr sh", &format!("n=$((n+16)); {scripts} wait")));
@@ -197,9 +191,7 @@ fn resident(urva: &Urva) -> u64 {
 
 #[test]
 fn a_process_that_compiles_100_000_texts_hides_no_other_container() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     let python = format!("for i in range({TEXTS}): exec(f'x = {{i}}')");
     check_texts(&["python3", "-c", &python]);
     let bash = format!("for ((i = 0; i < {TEXTS}; i++)); do eval \"x=$i\"; done");
@@ -208,9 +200,7 @@ fn a_process_that_compiles_100_000_texts_hides_no_other_container() {
 
 #[test]
 fn a_container_that_pipes_without_end_uses_up_its_own_time_only() {
-    if !privileged() {
-        return;
-    }
+    let Some(_alone) = privileged_and_alone() else { return };
     let urva = Urva::start().unwrap();
     let container = || Runc::container(&Rootfs::debian().unwrap()).start().unwrap();
     let (loud, quiet) = (container(), container());

@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use end_to_end::{Container, Found, Rootfs, Runc, Urva, privileged, sample};
+use end_to_end::{Container, Found, Rootfs, Runc, Urva, privileged, sample, variant};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,4 +138,23 @@ fn harmless_texts_and_the_imports_of_everyday_work_make_no_finding() {
     let findings = lab.urva.site().findings(lab.container.id()).unwrap();
     let others: Vec<&Found> = findings.iter().filter(|found| !is_last(found)).collect();
     assert!(others.is_empty(), "{others:#?}");
+}
+
+#[test]
+fn texts_of_containers_that_are_gone_at_once_are_found() {
+    let Some(lab) = Lab::new() else { return };
+    let gone: Vec<_> = (0..5)
+        .map(|number| {
+            let container = Runc::container(&Rootfs::debian().unwrap()).start().unwrap();
+            let text = variant("malicious.token-theft.sh", &format!("gone {number}")).unwrap();
+            let script = format!("eval \"$(base64 -d <<< {})\"", STANDARD.encode(&text));
+            container.exec(["bash", "-c", &script]).unwrap();
+            (container.id().to_owned(), text)
+        })
+        .collect();
+    for (id, text) in gone {
+        let shows = |found: &Found| layers(found).iter().any(|layer| layer["contents"] == text.trim_end());
+        let found = lab.urva.wait_for_finding(&id, LIMIT, shows).unwrap();
+        assert_eq!(found.property("Container_Id"), id);
+    }
 }

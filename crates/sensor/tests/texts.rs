@@ -12,24 +12,37 @@ use std::process::Command;
 use std::time::Duration;
 use watch::{Watch, run};
 
-/// Runs the command until the probe is attached to its interpreter; returns what is compiled in the run after that.
+/// Runs the command once the probe is attached to its interpreter; returns what is compiled in that run.
+#[track_caller]
 fn texts_of(watch: &Watch, command: &mut Command) -> Vec<Capture> {
-    let texts = (0..20).map(|_| texts_of_one_run(watch, command));
-    let is_attached = |texts: &Vec<Capture>| !texts.is_empty();
-    let mut texts = texts.skip_while(|texts| !is_attached(texts));
-    texts.next();
-    texts.next().unwrap_or_else(|| panic!("{command:?} compiles nothing"))
+    let program = command.get_program().to_owned();
+    let is_bash = program == "bash";
+    let marker = if is_bash { "eval marker=1" } else { "exec('marker=1')" };
+    let options: &[&str] = if is_bash { &["--norc", "-c"] } else { &["-S", "-c"] };
+    // Other tests run beside this one.
+    let mark = || run(Command::new(&program).args(options).arg(marker));
+    let is_marker = |pid: u32, capture: &Capture| {
+        capture.process.pid == pid && capture.compiled.is_some() && text(capture) == "marker=1"
+    };
+    // Not attached yet, nothing comes.
+    let is_attached = |_| {
+        let pid = mark();
+        seen(watch, Duration::from_millis(400)).take(1000).any(|capture| is_marker(pid, &capture))
+    };
+    assert!((0..50).any(is_attached), "{program:?} is not watched");
+    let (pid, last) = (run(command), mark());
+    let captures = seen(watch, Duration::from_secs(30)).take_while(|capture| !is_marker(last, capture));
+    captures.filter(|capture| capture.process.pid == pid && capture.compiled.is_some()).collect()
 }
 
-fn texts_of_one_run(watch: &Watch, command: &mut Command) -> Vec<Capture> {
-    let pid = run(command);
-    let seen = std::iter::from_fn(|| watch.seen.recv_timeout(Duration::from_millis(400)).ok());
-    let captured = seen.filter_map(|one| match one {
-        Seen::Captured(capture) if capture.process.pid == pid && capture.compiled.is_some() => Some(*capture),
+/// The captures that come, until none does for so long.
+fn seen(watch: &Watch, limit: Duration) -> impl Iterator<Item = Capture> {
+    let seen = std::iter::from_fn(move || watch.seen.recv_timeout(limit).ok());
+    seen.filter_map(|one| match one {
+        Seen::Captured(capture) => Some(*capture),
         Seen::Gap(gap) if gap.kind != evidence::GapKind::ExecutableGone => panic!("{gap:?}"),
         _ => None,
-    });
-    captured.collect()
+    })
 }
 
 fn text(capture: &Capture) -> String {
@@ -159,6 +172,31 @@ fn of_a_text_of_50_mebibytes_head_and_tail_come() {
         );
         assert_eq!((size, key != 0), (bytes + if is_whole { 11 } else { 0 }, is_whole), "{interpreter}");
         assert!(found.coverage.contains(&CoverageNote::HeadAndTail));
+    }
+    watch.stop();
+}
+
+#[test]
+fn texts_of_forks_and_orphans_belong_to_their_script() {
+    let Some(watch) = Watch::start(true) else { return };
+    let script = "eval own=1; (eval fork=1; :); (sleep 0.5; eval orphan=1) & disown; ( (eval deep=1; :); : )";
+    texts_of(&watch, Command::new("bash").args(["--norc", "-c", ":"]));
+    let pid = run(Command::new("bash").args(["--norc", "-c", script]));
+    let mut execution = None;
+    let mut missing = vec!["own=1", "fork=1", "deep=1", "orphan=1"];
+    while !missing.is_empty() {
+        let Seen::Captured(capture) = watch.seen.recv_timeout(Duration::from_secs(20)).unwrap() else {
+            continue;
+        };
+        if capture.process.pid == pid && capture.compiled.is_none() {
+            execution = Some(capture.execution());
+        }
+        let text = text(&capture);
+        let Some(place) = missing.iter().position(|missing| *missing == text) else { continue };
+        missing.remove(place);
+        let compiled = capture.compiled.as_ref().unwrap();
+        assert_eq!((compiled.execution, text == "own=1"), (execution, capture.process.pid == pid), "{text}");
+        assert_eq!(capture.process.args.last().unwrap().0, script.as_bytes());
     }
     watch.stop();
 }

@@ -12,7 +12,8 @@ use crate::running;
 use crate::sensor::Shared;
 use crate::wire::{ExecHeader, TextHeader, value};
 use evidence::{
-    Capture, Compiled, CompiledBy, Content, CoverageNote, Family, Script, ScriptKind, Timestamp, Untrusted,
+    Capture, Compiled, CompiledBy, Content, CoverageNote, Family, Process, Script, ScriptKind, Timestamp,
+    Untrusted,
 };
 use std::sync::Arc;
 
@@ -39,6 +40,9 @@ impl Describing {
         };
         let place = self.executions.number(text.exec(), header.key, header.caller);
         let booted_at = capture::booted_at((self.settings.now)());
+        if header.pid != capture.process.pid {
+            be_fork(&mut capture.process, &header, booted_at);
+        }
         capture.observed_at = Timestamp(booted_at.0.saturating_add(header.time));
         capture.interpreter.family = family;
         let is_cut = text.has(value::TEXT_CUT);
@@ -82,6 +86,17 @@ impl Describing {
         capture.coverage.extend(is_cut.then_some(CoverageNote::ArgumentsCut));
         Some(capture)
     }
+}
+
+/// The process that runs a script becomes the fork of it that compiled the text: it is the fork that may be held.
+fn be_fork(process: &mut Process, text: &TextHeader, booted_at: Timestamp) {
+    process.pid = text.pid;
+    process.pid_in_container = text.pid_in_container;
+    process.parent_pid = text.parent_pid;
+    process.started_at = Timestamp(booted_at.0.saturating_add(text.start_time));
+    process.start_ticks = text.start_time / 10_000_000;
+    process.uid = text.uid;
+    process.gid = text.gid;
 }
 
 /// What the record of a text tells of a process that is gone.
