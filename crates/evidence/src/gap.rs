@@ -58,6 +58,8 @@ pub enum GapKind {
     NotRunning,
     /// A process that was stopped until its text was judged was let go without a verdict.
     HeldTooLong,
+    /// A process was not stopped until its text was judged, since too many were stopped at a time.
+    NotHeld,
     /// An interpreter may have read the beginning of its standard input before it was watched.
     InputLate,
     /// Parts of what an interpreter read from its standard input were not seen, or nothing of it.
@@ -85,6 +87,7 @@ impl GapKind {
             Self::SupervisorEnded => "SUPERVISOR_ENDED",
             Self::Killed => "KILLED",
             Self::HeldTooLong => "HELD_TOO_LONG",
+            Self::NotHeld => "NOT_HELD",
             Self::InputLate => "INPUT_LATE",
             Self::InputLost => "INPUT_LOST",
             Self::InputOverBudget => "INPUT_OVER_BUDGET",
@@ -111,6 +114,7 @@ impl GapKind {
             | Self::ExecutableGone
             | Self::CaptureGivenUp
             | Self::HeldTooLong
+            | Self::NotHeld
             | Self::InputLate
             | Self::InputLost
             | Self::InputOverBudget

@@ -18,7 +18,8 @@ const volatile bool hold_terminals = false;
 #define SIGNAL_CONTINUE 18
 #define SIGNAL_STOP 19
 
-/* By process id, host's PID namespace. */
+/* By process id, host's PID namespace. User space makes the entry of process 0, whose `texts` counts those that found
+ * no room. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 4096);
@@ -45,8 +46,13 @@ static __always_inline bool hold_current(struct task_struct *task, __u32 pid, __
     } else {
         struct held_process first = {
             .start_time = start_time, .held_at = bpf_ktime_get_boot_ns(), .texts = 1};
-        if (bpf_map_update_elem(&held, &pid, &first, BPF_ANY))
+        if (bpf_map_update_elem(&held, &pid, &first, BPF_ANY)) {
+            __u32 nobody = 0;
+            struct held_process *refused = bpf_map_lookup_elem(&held, &nobody);
+            if (refused)
+                __sync_fetch_and_add(&refused->texts, 1);
             return false;
+        }
     }
     if (!bpf_send_signal(SIGNAL_STOP))
         return true;

@@ -14,12 +14,14 @@ use evidence::{Gap, GapKind, Timestamp};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 /// How often processes are looked for whose time is over.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// The entry that counts those that found no room in the table.
+const NOBODY: u32 = 0;
 
 /// Whether and how long processes are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +59,12 @@ pub(crate) fn table() -> Result<MapHandle, SensorError> {
 /// The processes that are held.
 pub(crate) struct Holds {
     table: Option<MapHandle>,
-    overdue: AtomicU64,
 }
 
 impl Holds {
     /// With the kernel's table; without one nothing is held.
     pub(crate) fn new(table: Option<MapHandle>) -> Self {
-        Self { table, overdue: AtomicU64::new(0) }
+        Self { table }
     }
 
     /// One text of the process is judged. It goes on when no other one waits.
@@ -107,7 +108,7 @@ impl Holds {
         let Some(table) = &self.table else { return 0 };
         let pids = table.keys().filter_map(|key| Some(u32::from_ne_bytes(key.try_into().ok()?)));
         let mut released = 0;
-        for pid in pids.collect::<Vec<_>>() {
+        for pid in pids.filter(|pid| *pid != NOBODY).collect::<Vec<_>>() {
             let Some(known) = self.known(pid).filter(|known| known.held_at < time) else { continue };
             self.finish(pid, known.start_time / 10_000_000, Release::Continue);
             released += 1;
@@ -128,34 +129,43 @@ impl Holds {
         stop: &Arc<Stop>,
         seen: SyncSender<Seen>,
     ) -> Result<(), SensorError> {
+        if let Some(table) = &self.table {
+            let none = bytes_of(&HeldProcess::default());
+            // Without it nothing is counted; it is the first entry of a table that is empty.
+            let _ = table.update(&NOBODY.to_ne_bytes(), &none, MapFlags::ANY);
+        }
         let (holds, stop) = (Arc::clone(self), Arc::clone(stop));
         spawn("urva-hold", move || {
             let within = u64::try_from(settings.within.as_nanos()).unwrap_or(u64::MAX);
+            let mut untold = [(GapKind::HeldTooLong, 0), (GapKind::NotHeld, 0)];
+            let mut refused_before = 0;
             while !stop.is_told() {
                 std::thread::sleep(LOOK_EVERY);
-                let overdue = holds.release_before(crate::capture::boot_time().saturating_sub(within));
-                let overdue = overdue + holds.overdue.swap(0, Ordering::Relaxed);
-                if overdue == 0 {
-                    continue;
-                }
-                let detail = "processes that were held were let go without a verdict, since it took too long";
-                let (kind, at) = (GapKind::HeldTooLong, now());
-                let gap = Gap {
-                    kind,
-                    from: at,
-                    to: at,
-                    lost: Some(overdue),
-                    detail: detail.to_owned(),
-                    container: None,
-                };
-                if seen.try_send(Seen::Gap(Box::new(gap))).is_err() {
-                    holds.overdue.fetch_add(overdue, Ordering::Relaxed);
+                untold[0].1 += holds.release_before(crate::capture::boot_time().saturating_sub(within));
+                let refused = holds.known(NOBODY).map_or(0, |nobody| nobody.texts);
+                untold[1].1 += u64::from(refused.wrapping_sub(refused_before));
+                refused_before = refused;
+                for (kind, lost) in untold.iter_mut().filter(|(_, lost)| *lost > 0) {
+                    let gap = gap(*kind, *lost, now());
+                    if seen.try_send(Seen::Gap(Box::new(gap))).is_ok() {
+                        *lost = 0;
+                    }
                 }
             }
             holds.release_before(u64::MAX);
         })?;
         Ok(())
     }
+}
+
+fn gap(kind: GapKind, lost: u64, at: Timestamp) -> Gap {
+    let detail = match kind {
+        GapKind::NotHeld => {
+            "processes went on before their texts were judged, since too many were held at a time"
+        }
+        _ => "processes that were held were let go without a verdict, since it took too long",
+    };
+    Gap { kind, from: at, to: at, lost: Some(lost), detail: detail.to_owned(), container: None }
 }
 
 /// The table of held processes, in the hands of a process that outlives the sensor.
