@@ -18,8 +18,8 @@ const volatile bool hold_terminals = false;
 #define SIGNAL_CONTINUE 18
 #define SIGNAL_STOP 19
 
-/* By process id, host's PID namespace. User space makes the entry of process 0, whose `texts` counts those that found
- * no room. */
+/* By process id, host's PID namespace. User space makes the entry of process 0, whose `texts` counts those
+ * that found no room. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 4096);
