@@ -165,14 +165,12 @@ fn code_offset<P: ProgramHeader<Endian = E>, E: Endian>(
     endian: E,
     address: u64,
 ) -> Option<u64> {
-    let is_code = |segment: &&P| {
-        let inside = address.checked_sub(segment.p_vaddr(endian).into());
-        segment.p_type(endian) == PT_LOAD
-            && segment.p_flags(endian).contains(PF_X)
-            && inside.is_some_and(|inside| inside < segment.p_filesz(endian).into())
-    };
-    segments.iter().find(is_code)?;
-    file_offset(segments, endian, address)
+    segments.iter().find_map(|segment| {
+        let inside = address.checked_sub(segment.p_vaddr(endian).into())?;
+        let (offset, length) = segment.file_range(endian);
+        let is_code = segment.p_type(endian) == PT_LOAD && segment.p_flags(endian).contains(PF_X);
+        (is_code && inside < length).then(|| offset.checked_add(inside))?
+    })
 }
 
 /// The read-only parts of the memory image.
