@@ -6,7 +6,7 @@
 mod record;
 
 use end_to_end::{Container, Found, Rootfs, Runc, Urva, privileged, variant};
-use evidence::Sha256;
+use evidence::{Gap, GapKind, Sha256};
 use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
@@ -296,11 +296,18 @@ fn each_way_to_run_a_malicious_script_is_found_and_its_benign_twin_is_not() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}\n{}", urva.site().log());
 
-    let site = urva.site().clone();
-    urva.stop().unwrap();
-    let counters = record::latest_run(&site).counters;
     let benign = cases.iter().filter(|case| !case.is_malicious).count() as u64;
-    // Containers of other tests may add to it.
-    assert!(counters.judged - counters.malicious >= benign, "benign scripts were not judged: {counters:?}");
-    assert!(counters.losses.is_empty(), "{:?}", record::gaps(&site));
+    // Containers of other tests may add to it. It is brought up to date each half minute.
+    let are_judged = |_| {
+        let counters = record::latest_run(urva.site()).counters;
+        thread::sleep(Duration::from_secs(1));
+        counters.judged - counters.malicious >= benign
+    };
+    assert!((0..90).any(are_judged), "benign scripts were not judged");
+    let gaps = record::gaps(urva.site());
+    // On a busy machine an interpreter may be faster than the watch on its standard input.
+    let of_own = |gap: &&Gap| gap.container.as_ref().is_none_or(|found| found.id == container.id());
+    let is_race = |gap: &&Gap| [GapKind::InputLate, GapKind::InputLost].contains(&gap.kind);
+    let lost: Vec<_> = gaps.iter().filter(of_own).filter(|gap| !is_race(gap)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
 }

@@ -256,6 +256,16 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_process_id_that_is_given_out_again_leads_to_no_earlier_script() {
+        let executions = Executions::new(Arc::new(Waiting::new(None)));
+        executions.looked();
+        executions.begin(1, (7, 5_000_000_000), &capture());
+        assert!(matches!(executions.find(1, (7, 5_000_000_000), true), Found::Known(_)));
+        assert!(matches!(executions.find(1, (7, 5_000_000_001), true), Found::Pending), "a later exec");
+        assert!(matches!(executions.find(1, (7, 4_990_000_000), false), Found::Nothing), "another process");
+    }
+
+    #[test]
     fn texts_are_numbered_within_their_exec() {
         let executions = Executions::new(Arc::new(Waiting::new(None)));
         let capture = capture();
