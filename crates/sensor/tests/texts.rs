@@ -10,7 +10,7 @@ use evidence::{Capture, CompiledBy, Content, CoverageNote};
 use sensor::Seen;
 use std::process::Command;
 use std::time::Duration;
-use watch::{Watch, run};
+use watch::{Watch, is_own, run};
 
 /// Runs the command once the probe is attached to its interpreter; returns what is compiled in that run.
 #[track_caller]
@@ -40,7 +40,7 @@ fn seen(watch: &Watch, limit: Duration) -> impl Iterator<Item = Capture> {
     let seen = std::iter::from_fn(move || watch.seen.recv_timeout(limit).ok());
     seen.filter_map(|one| match one {
         Seen::Captured(capture) => Some(*capture),
-        Seen::Gap(gap) if gap.kind != evidence::GapKind::ExecutableGone => panic!("{gap:?}"),
+        Seen::Gap(gap) if is_own(&gap) => panic!("{gap:?}"),
         _ => None,
     })
 }

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use evidence::{Capture, GapKind, Timestamp};
+use evidence::{Capture, Gap, GapKind, Timestamp};
 use sensor::{Seen, Sensor, Settings, Stopper};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -65,8 +65,7 @@ impl Watch {
             match self.seen.recv_timeout(Duration::from_secs(5)) {
                 Ok(Seen::Captured(capture)) if capture.process.pid == pid => return capture,
                 Ok(Seen::Captured(_) | Seen::Completed(_) | Seen::Canary) => {}
-                // Programs of the host that end at once, as others start them meanwhile.
-                Ok(Seen::Gap(gap)) if gap.kind == GapKind::ExecutableGone => {}
+                Ok(Seen::Gap(gap)) if !is_own(&gap) => {}
                 Ok(Seen::Gap(gap)) => panic!("something was lost: {gap:?}"),
                 Err(error) => panic!("process {pid} was not captured: {error}"),
             }
@@ -95,6 +94,13 @@ impl Watch {
         self.thread.take().unwrap().join().unwrap();
         self.seen.try_iter().collect()
     }
+}
+
+/// Whether a gap may be about what a test has started: it runs on the host, and others run containers meanwhile, start
+/// programs that end at once, and type or pipe into interpreters.
+pub(crate) fn is_own(gap: &Gap) -> bool {
+    let of_others = [GapKind::ExecutableGone, GapKind::InputLate, GapKind::InputLost];
+    gap.container.is_none() && !of_others.contains(&gap.kind)
 }
 
 /// Runs a command to its end, and returns its process id.
