@@ -152,17 +152,23 @@ fn check_texts(compile: &[&str]) {
         urva.wait_for_finding(loud.id(), Duration::from_secs(5), |found| shows(found, &case)).is_ok()
     };
     (0..30).find(is_through).unwrap();
-    let site = urva.site().clone();
-    urva.stop().unwrap();
-    let gaps = record::gaps(&site);
-    let of_quiet: Vec<_> = gaps.iter().filter(|gap| is_of(gap, quiet.id())).collect();
+    // The record is brought up to date each half minute, and so are gaps.
+    let taken = |_| {
+        thread::sleep(Duration::from_secs(1));
+        let captured = record::latest_run(urva.site()).counters.captured;
+        let gaps = record::gaps(urva.site());
+        let flood = Flood { gaps, loud: loud.id().to_owned(), executed: TEXTS, captured };
+        (captured + lost(&flood) >= TEXTS).then_some(flood)
+    };
+    let flood = (0..90).find_map(taken).unwrap();
+    println!("{} captured, {} lost", flood.captured, lost(&flood));
+    let of_quiet: Vec<_> = flood.gaps.iter().filter(|gap| is_of(gap, quiet.id())).collect();
     assert!(of_quiet.is_empty(), "the other container lost something: {of_quiet:?}");
-    let captured = record::latest_run(&site).counters.captured;
-    let flood = Flood { gaps, loud: loud.id().to_owned(), executed: TEXTS, captured };
-    let accounted = captured + lost(&flood);
-    println!("{captured} captured, {} lost", lost(&flood));
-    assert!((TEXTS..TEXTS + 500).contains(&accounted), "{accounted}: {:?}", flood.gaps);
-    assert!(flood.gaps.len() < 20, "too many gaps for one flood: {:?}", flood.gaps);
+    let accounted = flood.captured + lost(&flood);
+    // What runs in other containers meanwhile is counted as well.
+    assert!(accounted < TEXTS + TEXTS / 10, "{accounted}: {:?}", flood.gaps);
+    let of_loud = flood.gaps.iter().filter(|gap| is_of(gap, loud.id())).count();
+    assert!(of_loud < 20, "too many gaps for one flood: {:?}", flood.gaps);
 }
 
 /// Runs a malicious text that is nowhere in the script.
