@@ -25,7 +25,7 @@ fn check(container: &Container, args: &[&str], text: &str) -> Found {
     let attempt = |_| {
         let done = container.exec_as((0, 0), args, text.as_bytes()).unwrap();
         println!("{args:?}: {done:?}");
-        urva.wait_for_finding(container.id(), LIMIT / 5, is_it).ok()
+        urva.wait_for_finding(container.id(), LIMIT / 5, is_it).inspect_err(|error| println!("{error}")).ok()
     };
     let found = (0..TRIES).find_map(attempt).unwrap();
     assert_eq!(found.path(), None, "what is piped has no path");

@@ -62,6 +62,14 @@ static __noinline bool may_send(__u64 whose, __u64 now, __u64 cost) {
     return true;
 }
 
+/* What has been sent beyond that. */
+static __noinline int charge(__u64 whose, __u64 cost) {
+    struct budget *budget = bpf_map_lookup_elem(&budgets, &whose);
+    if (budget)
+        __sync_fetch_and_add(&budget->used_until, BUDGET_COST_NS * cost);
+    return 0;
+}
+
 /* Something found no room in the ring, or to be put together. */
 static __noinline void count_lost(__u64 whose) {
     struct budget *budget = bpf_map_lookup_elem(&budgets, &whose);

@@ -33,6 +33,7 @@ enum event_kind {
     EVENT_STRINGS = 2,
     EVENT_CANARY = 4,
     EVENT_TEXT = 3,
+    EVENT_WAITING = 5,
 };
 
 enum exec_flags {
@@ -82,10 +83,19 @@ struct exec_event {
     __u8 comm[16];
 };
 
-/* A further part of an exec's strings. */
+/* Where user space has put a page, so that the program finds where the kernel maps all memory. */
+struct memory_search {
+    __u64 pattern[2]; /* the first bytes of the page */
+    __u64 frame;      /* its number */
+    __u32 descriptor; /* of a pipe in which it lies first */
+    __u32 unused;
+};
+
+/* A further part of an exec's strings, or of what lies in the pipe that is its standard input: that comes
+ * before the exec_event, and the last part is marked where nobody can write any more. */
 struct strings_event {
     __u64 exec_time;
-    __u32 kind; /* EVENT_STRINGS */
+    __u32 kind; /* EVENT_STRINGS, EVENT_WAITING */
     __u32 pid;
     __u64 offset;  /* of its first byte in all strings */
     __u32 length;  /* bytes behind this header; 0 where the stack could not be read */

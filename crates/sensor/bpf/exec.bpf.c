@@ -117,6 +117,8 @@ static __always_inline void fill_ids(struct exec_event *event, struct task_struc
     event->stdin_device = input ? BPF_CORE_READ(input, f_inode, i_rdev) : 0;
 }
 
+#include "waiting.h"
+
 /* Sends what did not fit into the first record. */
 static __noinline int send_rest(struct exec_event *first, unsigned long from, unsigned long end) {
     __u32 zero = 0;
@@ -204,6 +206,7 @@ static __noinline int send_exec(struct scratch *scratch, struct task_struct *tas
     if (size > sizeof(*event) + DATA_BYTES + NAME_SLACK)
         return 0;
     tell_exec(task, event);
+    send_waiting(event, task);
     if (bpf_ringbuf_output(&events, scratch, size, is_complete ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP)) {
         untell_exec(event);
         count_lost(event->budget);

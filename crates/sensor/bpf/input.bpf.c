@@ -106,14 +106,14 @@ static __always_inline struct input_watch *watch_of(__u32 descriptor) {
     return watch && is_watched(watch, descriptor) ? watch : NULL;
 }
 
-/* How long after it was seen leaving the kernel a read is believed to be the same one behind the call. */
-#define SAME_READ_NS 2000000
-
-/* Whether this read was seen on its way out of the kernel. */
+/* Whether this read was seen on its way out of the kernel, where all calls of the host are looked at. Both
+ * ways are there until a first read has come this way, or the process sleeps: see `equip` in user space. */
 static __always_inline bool was_seen(struct input_watch *watch) {
-    __u64 seen_at = watch->seen_at;
-    watch->seen_at = 0;
-    return seen_at && bpf_ktime_get_ns() - seen_at < SAME_READ_NS;
+    watch->probed = 1;
+    if (!watch->seen)
+        return false;
+    watch->seen = 0;
+    return true;
 }
 
 static __noinline int send_bytes(struct input_watch *watch, __u64 buffer, __u64 length) {
@@ -258,7 +258,7 @@ int BPF_PROG(young_read, struct pt_regs *registers, long length) {
     struct input_watch *watch = watch_of(registers->rdi);
     if (!watch)
         return 0;
-    watch->seen_at = bpf_ktime_get_ns();
+    watch->seen = 1;
     if (number == SYS_READV)
         return send_parts(watch, registers->rsi, length);
     return send_read(watch, registers->rsi, length);

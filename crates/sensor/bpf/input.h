@@ -19,7 +19,8 @@ struct input_watch {
     __u64 position; /* bytes that were read since the watch began */
     __u32 device;   /* kernel's dev_t of that inode's file system */
     __u32 hold;     /* enum input_hold */
-    __u64 seen_at;  /* when the last read was seen on its way out of the kernel, in ns */
+    __u32 seen;     /* the last read was seen on its way out of the kernel */
+    __u32 probed;   /* a read was seen behind its call */
     __u64 judged;   /* reads up to this position hold nobody up */
 };
 

@@ -87,6 +87,22 @@ struct path {
 struct file {
     struct path f_path;
     struct inode *f_inode;
+    void *private_data;
+};
+struct page {
+    unsigned long flags;
+};
+struct pipe_buffer {
+    struct page *page;
+    unsigned int offset;
+    unsigned int len;
+};
+struct pipe_inode_info {
+    unsigned int head;
+    unsigned int tail;
+    unsigned int ring_size;
+    unsigned int writers;
+    struct pipe_buffer *bufs;
 };
 
 struct fdtable {

@@ -3,7 +3,7 @@
 //! Owns: the execs of which some records are still to come, bounded in number and bytes.
 //! Refuses: waiting for ever. When the bound is reached the oldest is given up and counted.
 
-use crate::wire::{Event, ExecHeader, ExecRecord, WireError, decode};
+use crate::wire::{Event, ExecHeader, ExecRecord, StringsHeader, WireError, decode, value};
 use evidence::Untrusted;
 use std::collections::BTreeMap;
 
@@ -12,6 +12,8 @@ const PENDING_MAX: usize = 256;
 /// Bytes that the pending execs may hold together.
 const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Bytes that are kept of what lies in a pipe.
+const WAITING_MAX: usize = 64 * 1024;
 /// Arguments, and variables of the environment, that are kept of one exec; each costs some 40 bytes beside its text.
 const STRINGS_COUNT_MAX: usize = 32 * 1024;
 
@@ -34,6 +36,17 @@ pub struct Exec {
     pub arguments_cut: bool,
     /// Whether some of the environment is missing.
     pub environment_cut: bool,
+    /// What lay in the pipe that is its standard input.
+    pub waiting: Waiting,
+}
+
+/// What lay in a pipe at an exec.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// From its beginning, as far as it came.
+    pub bytes: Vec<u8>,
+    /// Whether nothing can follow: nobody could write any more.
+    pub is_all: bool,
 }
 
 impl Exec {
@@ -55,7 +68,7 @@ impl Exec {
     /// About how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
         let strings = self.arguments.iter().chain(&self.environment);
-        size_of::<Self>() + strings.map(|string| string.len() + 40).sum::<usize>()
+        size_of::<Self>() + self.waiting.bytes.len() + strings.map(|string| string.len() + 40).sum::<usize>()
     }
 }
 
@@ -64,6 +77,8 @@ impl Exec {
 pub struct Assembler {
     /// By time, so that the first is the oldest.
     pending: BTreeMap<(u64, u32), Pending>,
+    /// What lay in pipes, of execs that are still to come.
+    waiting: BTreeMap<(u64, u32), Waiting>,
     bytes: usize,
     given_up: u64,
 }
@@ -79,6 +94,10 @@ impl Assembler {
     pub fn push(&mut self, record: &[u8]) -> Result<Option<Exec>, WireError> {
         match decode(record)? {
             Event::Exec(first) => Ok(self.begin(*first)),
+            Event::Strings { header, bytes } if header.kind == value::EVENT_WAITING => {
+                self.wait(header, bytes);
+                Ok(None)
+            }
             Event::Strings { header, bytes } => {
                 let key = (header.exec_time, header.pid);
                 let Some(pending) = self.pending.get_mut(&key) else { return Ok(None) };
@@ -114,6 +133,7 @@ impl Assembler {
             environment: Vec::new(),
             arguments_cut: false,
             environment_cut: false,
+            waiting: self.waiting.remove(&(first.header.exec_time, first.header.pid)).unwrap_or_default(),
         };
         if first.strings.len() as u64 == first.header.strings_size {
             return Some(finish(exec, first.strings));
@@ -126,6 +146,20 @@ impl Assembler {
         }
         self.shrink();
         None
+    }
+
+    /// Keeps what lies in a pipe until its exec comes, which is the next record of the same CPU.
+    fn wait(&mut self, header: StringsHeader, bytes: &[u8]) {
+        let waiting = self.waiting.entry((header.exec_time, header.pid)).or_default();
+        let has_room = waiting.bytes.len() + bytes.len() <= WAITING_MAX;
+        if has_room && waiting.bytes.len() as u64 == header.offset {
+            waiting.bytes.extend_from_slice(bytes);
+            waiting.is_all = header.is_last != 0;
+        }
+        if self.waiting.len() > PENDING_MAX {
+            // Its exec was lost, and is counted.
+            self.waiting.pop_first();
+        }
     }
 
     fn take(&mut self, key: (u64, u32)) -> Option<Exec> {
@@ -170,7 +204,6 @@ fn split(strings: &[u8], is_cut: &mut bool) -> Vec<Untrusted> {
 mod tests {
     use super::*;
     use crate::wire::tests::{bytes_of, exec_record};
-    use crate::wire::{StringsHeader, value};
     use proptest::prelude::*;
 
     fn strings_record(offset: u64, bytes: &[u8], is_last: u32) -> Vec<u8> {
@@ -210,6 +243,25 @@ mod tests {
         let exec = assembler.push(&strings_record(10, b" x\0", 1)).unwrap().unwrap();
         assert_eq!(texts(&exec.arguments), ["sh", "-c", "echo x"]);
         assert_eq!((assembler.bytes, assembler.pending.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_lies_in_a_pipe_comes_before_its_exec() {
+        let mut assembler = Assembler::default();
+        let waiting = |offset, bytes: &[u8], is_last| {
+            let mut record = strings_record(offset, bytes, is_last);
+            let kind = std::mem::offset_of!(StringsHeader, kind);
+            record[kind..kind + 4].copy_from_slice(&value::EVENT_WAITING.to_ne_bytes());
+            record
+        };
+        for (offset, bytes, is_last) in [(0, b"echo ", 0), (7, b"lost!", 0), (5, b"hello", 1)] {
+            assert!(assembler.push(&waiting(offset, bytes, is_last)).unwrap().is_none());
+        }
+        let exec = assembler.push(&exec_record(b"sh\0", 3, |_| {})).unwrap().unwrap();
+        assert_eq!(exec.waiting, Waiting { bytes: b"echo hello".to_vec(), is_all: true });
+        let other = assembler.push(&exec_record(b"sh\0", 3, |header| header.exec_time = 8)).unwrap().unwrap();
+        assert_eq!(other.waiting, Waiting::default());
+        assert!(assembler.waiting.is_empty());
     }
 
     #[test]

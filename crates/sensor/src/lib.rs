@@ -24,6 +24,7 @@ pub mod host;
 mod input;
 mod intake;
 mod losses;
+mod memory;
 pub mod modules;
 mod privileges;
 mod probe;

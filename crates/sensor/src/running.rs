@@ -3,7 +3,7 @@
 //! Guarantee: a script that runs when urva starts, or starts again, is judged too. Blind spot: its arguments are
 //! what the process shows now, which it can have overwritten, and its file is that of now.
 
-use crate::assemble::Exec;
+use crate::assemble::{Exec, Waiting};
 use crate::capture::{self, mark_as_earlier};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
@@ -110,6 +110,7 @@ pub(crate) fn read(pid: u32) -> Option<Exec> {
         environment: strings(&bounded(&format!("{folder}/environ")).unwrap_or_default()),
         arguments_cut: false,
         environment_cut: false,
+        waiting: Waiting::default(),
     })
 }
 

@@ -16,6 +16,7 @@ pub mod value {
     pub const EVENT_EXEC: u32 = 1;
     pub const EVENT_STRINGS: u32 = 2;
     pub const EVENT_CANARY: u32 = 4;
+    pub const EVENT_WAITING: u32 = 5;
     pub const EXEC_UNKNOWN_EXECUTABLE: u32 = 1 << 0;
     pub const EXEC_PATH_CUT: u32 = 1 << 1;
     pub const EXEC_HELD: u32 = 1 << 2;
@@ -103,7 +104,9 @@ pub fn decode(record: &[u8]) -> Result<Event<'_>, WireError> {
     const { assert!(KIND_AT == std::mem::offset_of!(ExecHeader, kind)) };
     match u32_at(record, KIND_AT) {
         Some(value::EVENT_EXEC) => decode_exec(record),
-        Some(value::EVENT_STRINGS) => decode_strings(read(record)?, &record[size_of::<StringsHeader>()..]),
+        Some(value::EVENT_STRINGS | value::EVENT_WAITING) => {
+            decode_strings(read(record)?, &record[size_of::<StringsHeader>()..])
+        }
         Some(other) => Err(WireError::UnknownKind(other)),
         None => Err(WireError::Short { have: record.len(), need: size_of::<StringsHeader>() }),
     }

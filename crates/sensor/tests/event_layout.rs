@@ -91,6 +91,7 @@ fn rust_constants() -> Vec<(&'static str, u64)> {
         EVENT_EXEC,
         EVENT_STRINGS,
         EVENT_CANARY,
+        EVENT_WAITING,
         EXEC_UNKNOWN_EXECUTABLE,
         EXEC_PATH_CUT,
         CLASS_OTHER,

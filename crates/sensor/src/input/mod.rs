@@ -62,8 +62,9 @@ const DETACHERS: usize = 4;
 const LISTEN: Duration = Duration::from_millis(200);
 /// How old a process becomes without probes of its own. Most have ended by then.
 const YOUNG_NS: u64 = 20_000_000;
-/// How long its reads are seen in both ways, so that no read falls between them; more than the program's `SAME_READ_NS`.
+/// How long its reads are seen in both ways at a time, and how often that is prolonged while it computes and reads nothing.
 const BOTH: Duration = Duration::from_millis(4);
+const HANDED_OVER_WITHIN: usize = 25;
 
 /// The watch on all standard inputs.
 pub(crate) struct Inputs {
@@ -379,26 +380,39 @@ impl Inputs {
     /// none where there will be no more.
     fn watch(&self, exec: &Exec, hold_at: HoldAt) -> Option<(u64, Option<Entry>)> {
         let (pid, budget) = (exec.header.pid, exec.header.budget);
-        let input = Input::of(pid)?;
+        let input = Input::of(pid);
+        if input.is_none() && exec.waiting.bytes.is_empty() {
+            return None;
+        }
         let id = watched::next_id();
+        let Some(input) = input else {
+            // It has ended.
+            let process = Process::new(pid, budget, Growing::new(self.content_limit), boot_time());
+            lock(&self.watched).enter(id, process);
+            let (early, is_late) = (exec.waiting.bytes.clone(), !exec.waiting.is_all);
+            let (input, hold_at, has_ended) = (None, HoldAt::Never, true);
+            lock(&self.watched).found(id, Beginning { input, early, hold_at, is_late, has_ended });
+            return Some((id, None));
+        };
         let hold_at = if exec.has(value::EXEC_HELD) { hold_at } else { HoldAt::Never };
         let watch =
             Watch { id, inode: input.inode, device: input.device, hold: hold_at as u32, ..Watch::default() };
         lock(&self.watched)
             .enter(id, Process::new(pid, budget, Growing::new(self.content_limit), boot_time()));
         if hold_at != HoldAt::Never && self.attacher.watch(pid, &watch).is_ok() && self.equip_held(exec, id) {
-            let (early, has_ended) = (input.waiting(pid), !is_running(exec));
+            let ((early, is_seamless), has_ended) = (since_exec(exec, &input), !is_running(exec));
             // It has not begun to run where it is held still.
-            let is_late = !self.is_held(exec);
+            let is_late = !is_seamless && !self.is_held(exec);
+            let input = Some(input);
             lock(&self.watched).found(id, Beginning { input, early, hold_at, is_late, has_ended });
             return Some((id, None));
         }
         // In this order, so that the end of the process is told from the moment on at which it is known to live.
         let entry = self.attacher.watch(pid, &watch).map(|()| self.enter(budget));
-        let early = input.waiting(pid);
+        let (early, is_seamless) = since_exec(exec, &input);
         let is_alive = is_running(exec);
         let may_have_read = !matches!(entry, Ok(Entry::Young)) || self.may_have_read(exec);
-        let is_late = !is_alive || (may_have_read && !self.is_held(exec));
+        let is_late = !is_seamless && (!is_alive || (may_have_read && !self.is_held(exec)));
         let entry =
             entry.inspect_err(|error| tracing::debug!(pid, %error, "standard input cannot be watched"));
         let goes_on = entry.ok().filter(|entry| {
@@ -409,7 +423,7 @@ impl Inputs {
             }
             is_alive
         });
-        let has_ended = goes_on.is_none();
+        let (input, has_ended) = (Some(input), goes_on.is_none());
         lock(&self.watched).found(id, Beginning { input, early, hold_at, is_late, has_ended });
         Some((id, goes_on))
     }
@@ -492,8 +506,8 @@ impl Inputs {
         let attached = self.attach(exec).inspect_err(|reason| {
             tracing::debug!(pid = exec.header.pid, reason, "standard input is watched no longer");
         });
-        if is_young {
-            std::thread::sleep(BOTH);
+        if is_young && attached.is_ok() {
+            self.hand_over(exec.header.pid, id);
         }
         let Ok(attached) = attached else { return self.refuse(adult) };
         self.grow_up(exec.header.budget, adult.entry);
@@ -501,6 +515,21 @@ impl Inputs {
             self.detacher.detach(attached);
         }
         self.wake();
+    }
+
+    /// Waits until a process's reads come through its own probes, or it sleeps: a busy host can take its processor away between
+    /// the two places at which a read is seen.
+    fn hand_over(&self, pid: u32, id: u64) {
+        for _ in 0..HANDED_OVER_WITHIN {
+            if self.attacher.is_probed(pid) {
+                return;
+            }
+            if !is_runnable(pid) {
+                break;
+            }
+            std::thread::sleep(BOTH);
+        }
+        self.attacher.forget_seen(pid, id);
     }
 
     /// A process gets no probes, and nothing more of it will be seen.
@@ -548,6 +577,20 @@ impl Detacher {
         // The thread lives as long as there is somebody who can send.
         let _ = self.attached.send(attached);
     }
+}
+
+/// What lay in the input at the exec, and what lies there now, behind it. Returns whether nothing can be missing up to now.
+fn since_exec(exec: &Exec, input: &Input) -> (Vec<u8>, bool) {
+    let (before, now) = (&exec.waiting, input.waiting(exec.header.pid));
+    let text = text::merged(&before.bytes, &now);
+    let is_overlap = text.len() < before.bytes.len() + now.len();
+    (text, before.is_all || is_overlap)
+}
+
+/// Whether the process runs, or is about to.
+fn is_runnable(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|state| state.starts_with('R'))
 }
 
 /// Whether the text of a capture comes over standard input.

@@ -204,6 +204,27 @@ impl Attacher {
         }
     }
 
+    /// Whether a read of the process has come through its own probes.
+    pub(super) fn is_probed(&self, pid: u32) -> bool {
+        let value = self.watches.lookup(&pid.to_ne_bytes(), MapFlags::ANY).ok().flatten();
+        let probed =
+            value.as_ref().and_then(|value| value.get(offset_of!(Watch, probed)..)?.first_chunk::<4>());
+        probed.is_none_or(|probed| *probed != [0; 4])
+    }
+
+    /// Forgets that the last read of a process that sleeps was seen: the next one is another.
+    pub(super) fn forget_seen(&self, pid: u32, id: u64) {
+        let key = pid.to_ne_bytes();
+        if let Ok(Some(mut value)) = self.watches.lookup(&key, MapFlags::ANY)
+            && value.get(..8) == Some(&id.to_ne_bytes()[..])
+            && let Some(place) = value.get_mut(offset_of!(Watch, seen)..offset_of!(Watch, seen) + 4)
+        {
+            place.fill(0);
+            // Where the process has ended, so has its watch.
+            let _ = self.watches.update(&key, &value, MapFlags::EXIST);
+        }
+    }
+
     /// Ends the watch of a process, unless it is another one by now.
     pub(super) fn forget(&self, pid: u32, id: u64) {
         let key = pid.to_ne_bytes();

@@ -74,7 +74,8 @@ pub(super) struct Joined {
 
 /// What is known of a process when its watch begins.
 pub(super) struct Beginning {
-    pub(super) input: Input,
+    /// None where it had ended.
+    pub(super) input: Option<Input>,
     /// What lay in its input.
     pub(super) early: Vec<u8>,
     pub(super) hold_at: HoldAt,
@@ -321,7 +322,7 @@ impl Watched {
         process.text.precede(found.early);
         process.is_late = found.is_late;
         process.has_ended |= found.has_ended;
-        (process.input, process.hold_at) = (Some(found.input), found.hold_at);
+        (process.input, process.hold_at) = (found.input, found.hold_at);
         self.bytes = (self.bytes + process.text.weight()).saturating_sub(before);
     }
 

@@ -4,7 +4,7 @@
 
 use super::assemble::{Parts, Text};
 use super::executions::{Executions, bound};
-use crate::assemble::Exec;
+use crate::assemble::{Exec, Waiting};
 use crate::budgets::Budgets;
 use crate::capture;
 use crate::executable::Catalogue;
@@ -127,6 +127,7 @@ fn gone(text: &TextHeader, cgroup: Untrusted) -> Exec {
         environment: Vec::new(),
         arguments_cut: true,
         environment_cut: true,
+        waiting: Waiting::default(),
     }
 }
 

@@ -5,13 +5,12 @@
 
 use crate::error::SensorError;
 use crate::hold::HoldSettings;
-use crate::probe::{ExecTables, Ledger, host_namespace, refused};
+use crate::probe::{ExecTables, Ledger, host_namespace, refused, secret};
 use crate::skeleton::texts::{OpenTextsSkel, TextsSkel, TextsSkelBuilder};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
 use libbpf_rs::{UprobeMultiOpts, UprobeOpts};
 use std::fs::File;
-use std::io::Read;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -98,16 +97,6 @@ fn load_skeleton(settings: &TextSettings<'_>, is_multi: bool) -> Result<TextsSke
     open.progs.on_text_single.set_autoload(!is_multi);
     open.progs.on_text_multi.set_autoload(is_multi);
     open.load().map_err(refused)
-}
-
-fn secret() -> Result<[u64; 2], SensorError> {
-    let path = "/dev/urandom";
-    let mut bytes = [0; 16];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
-    read.map_err(|source| SensorError::Proc { path: path.to_owned(), source })?;
-    let number = u128::from_ne_bytes(bytes);
-    #[allow(clippy::cast_possible_truncation, reason = "the two halves")]
-    Ok([number as u64, (number >> 64) as u64])
 }
 
 impl TextProbe {
