@@ -509,7 +509,12 @@ impl Inputs {
         if is_young && attached.is_ok() {
             self.hand_over(exec.header.pid, id);
         }
-        let Ok(attached) = attached else { return self.refuse(adult) };
+        let attached = match attached {
+            Ok(attached) => attached,
+            // Its end is told.
+            Err(_) if !is_running(exec) => return self.give_up(exec.header.budget, adult.entry),
+            Err(_) => return self.refuse(adult),
+        };
         self.grow_up(exec.header.budget, adult.entry);
         if let Some(attached) = lock(&self.watched).adopt(id, Some(attached)) {
             self.detacher.detach(attached);
