@@ -45,6 +45,11 @@ const KINDS: &[Kind] = &[
         is_python: false,
         command: &["bash", "-c", "eval \"$(base64 -d < FILE.b64)\""],
     },
+    Kind {
+        name: "bash eval in a fork",
+        is_python: false,
+        command: &["bash", "-c", "(eval \"$(base64 -d < FILE.b64)\"); exit $?"],
+    },
     Kind { name: "bash source", is_python: false, command: &["bash", "-c", ". FILE"] },
     Kind { name: "python redirect", is_python: true, command: &["sh", "-c", "exec python3 < FILE"] },
     Kind { name: "python pipe", is_python: true, command: &["sh", "-c", "cat FILE | python3 -"] },
