@@ -86,7 +86,7 @@ pub(crate) const GIVEN: Group = Group {
         ),
         row("`sitecustomize`", &["env", "PYTHONPATH=CASE", "PY", "-c", "pass"]).prepare("cp text sitecustomize.py"),
         blind(row("`PYTHONSTARTUP`", &["sh", "-c", "PYTHONSTARTUP=text PY -i < /dev/null"]), "the file is read past the functions that are watched"),
-        row("`.pyc` file", &["PY", "run.pyc"]).prepare("PY /opt/pack.py pyc").expect(Blind("of a file of bytecode only the names and constants are judged; the attack is in how they are used")),
+        row("`.pyc` file", &["PY", "run.pyc"]).prepare("PY /opt/pack.py pyc"),
         row("imported module", &["PY", "-c", "import hidden"]).prepare("cp text hidden.py"),
         blind(packed("imported module with bytecode", "PY /opt/pack.py cached"), BYTECODE),
         row("50 other executions around it", &["bash", "-c", "for n in $(seq 50); do /bin/true; done & PY text; for n in $(seq 50); do /bin/true; done; wait"]),

@@ -1,39 +1,13 @@
-//! Python's marshal format and `.pyc` files: code objects as a readable listing of their names, constants and
-//! strings. Nothing is executed, and the instructions are not looked at.
+//! Python's marshal format and `.pyc` files: code objects as a readable listing ([`super::bytecode`]). Nothing is executed.
 //!
 //! The format is that of CPython's `Python/marshal.c`, of 2.7 and of 3.4 to 3.14; the four layouts of a code object
 //! are told apart by where its bytecode stands.
 
+use super::bytecode::{self, Code, DEEPEST, Era, Object};
 use std::rc::Rc;
 
-/// Deepest nesting of objects.
-const DEEPEST: usize = 40;
 /// Most objects of one file.
 const MOST_OBJECTS: usize = 200_000;
-/// Most visits to objects while they are listed.
-const MOST_VISITS: usize = 2 * MOST_OBJECTS;
-/// Longest listing in bytes.
-const LONGEST_LISTING: usize = 512 << 10;
-/// Longest string that is listed whole.
-const LONGEST_STRING: usize = 64 << 10;
-
-#[derive(Debug)]
-enum Object {
-    Other,
-    Number(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-    Items(Vec<Rc<Object>>),
-    Code(Box<Code>),
-}
-
-#[derive(Debug)]
-struct Code {
-    consts: Rc<Object>,
-    names: Rc<Object>,
-    variables: Rc<Object>,
-    name: Rc<Object>,
-}
 
 /// How a code object is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +41,10 @@ fn listing_of(data: &[u8]) -> Option<String> {
         objects: 0,
         depth: 0,
         layout: layout(data.get(start + 1..)?)?,
+        era: Era::Old,
     };
     let object = reader.object()?;
-    let mut listing = Listing::default();
-    listing.code(&object, 0);
-    (!listing.out.is_empty()).then_some(listing.out)
+    bytecode::listing(&object, reader.era)
 }
 
 /// Tells the layout by where the type of the bytecode's string stands.
@@ -98,6 +71,7 @@ struct Reader<'d> {
     objects: usize,
     depth: usize,
     layout: Layout,
+    era: Era,
 }
 
 impl Reader<'_> {
@@ -146,7 +120,11 @@ impl Reader<'_> {
 
     fn object_of(&mut self, kind: u8) -> Option<Rc<Object>> {
         let object = match kind {
-            b'0' | b'N' | b'F' | b'T' | b'S' | b'.' => Object::Other,
+            b'N' => Object::Word("None"),
+            b'F' => Object::Word("False"),
+            b'T' => Object::Word("True"),
+            b'.' => Object::Word("..."),
+            b'0' | b'S' => Object::Other,
             b'i' => Object::Number(i64::from(self.long()?)),
             b'I' | b'g' => {
                 self.take(8)?;
@@ -236,15 +214,20 @@ impl Reader<'_> {
             Layout::Five => 5,
             Layout::Six => 6,
         };
-        self.take(numbers * 4)?;
-        self.object()?;
+        let arguments = usize::try_from(self.long()?).ok()?;
+        self.take((numbers - 1) * 4)?;
+        let instructions = match &*self.object()? {
+            Object::Bytes(bytes) => bytes.clone(),
+            _ => Vec::new(),
+        };
         let consts = self.object()?;
         let names = self.object()?;
         let variables = self.object()?;
         let kinds_or_free = self.object()?;
         let is_late = self.layout == Layout::Five && matches!(*kinds_or_free, Object::Bytes(_));
+        let mut cells = Vec::new();
         if !is_late {
-            self.object()?;
+            cells = vec![self.object()?, kinds_or_free];
         }
         self.object()?;
         let name = self.object()?;
@@ -256,113 +239,15 @@ impl Reader<'_> {
         if is_late {
             self.object()?;
         }
-        Some(Object::Code(Box::new(Code { consts, names, variables, name })))
+        self.era = match self.layout {
+            Layout::Two => Era::Old,
+            Layout::Six => Era::Eight,
+            Layout::Five if is_late => Era::Eleven,
+            Layout::Five => Era::Six,
+        };
+        let arguments = Some(arguments);
+        Some(Object::Code(Box::new(Code { arguments, instructions, consts, names, variables, cells, name })))
     }
-}
-
-fn text_of(object: &Object) -> Option<String> {
-    match object {
-        Object::Text(text) => Some(text.clone()),
-        Object::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        _ => None,
-    }
-}
-
-fn items_of(object: &Object) -> &[Rc<Object>] {
-    if let Object::Items(items) = object { items } else { &[] }
-}
-
-/// A listing as it is written. References make a few objects stand in many places, so it counts how often it comes by one.
-#[derive(Debug, Default)]
-struct Listing {
-    out: String,
-    visits: usize,
-}
-
-impl Listing {
-    /// False where nothing more shall be looked at.
-    fn goes_on(&mut self) -> bool {
-        self.visits += 1;
-        self.visits <= MOST_VISITS && self.out.len() <= LONGEST_LISTING
-    }
-
-    /// A code object and those in it: names first, then constants, one a line.
-    fn code(&mut self, object: &Object, depth: usize) {
-        let Object::Code(code) = object else { return };
-        if depth > DEEPEST {
-            return;
-        }
-        let name = text_of(&code.name).unwrap_or_default();
-        let variables = self.texts(&code.variables).join(", ");
-        self.out.push_str(&format!("def {}({variables}):\n", clean(&name)));
-        for name in self.texts(&code.names) {
-            self.line(&name);
-        }
-        for constant in items_of(&code.consts) {
-            self.constant(constant, depth);
-        }
-        for constant in
-            items_of(&code.consts).iter().filter(|constant| matches!(***constant, Object::Code(_)))
-        {
-            if self.goes_on() {
-                self.code(constant, depth + 1);
-            }
-        }
-    }
-
-    fn texts(&mut self, items: &Object) -> Vec<String> {
-        items_of(items).iter().take_while(|_| self.goes_on()).filter_map(|item| text_of(item)).collect()
-    }
-
-    fn constant(&mut self, object: &Object, depth: usize) {
-        if depth > DEEPEST || !self.goes_on() {
-            return;
-        }
-        match object {
-            Object::Text(text) => self.line(&quoted(text.chars().take(LONGEST_STRING))),
-            Object::Bytes(bytes) => {
-                let head = bytes.get(..LONGEST_STRING.min(bytes.len())).unwrap_or_default();
-                self.line(&format!("b'{}'", head.escape_ascii()));
-            }
-            Object::Number(number) => self.line(&number.to_string()),
-            Object::Items(items) => {
-                for item in items {
-                    if self.visits > MOST_VISITS {
-                        return;
-                    }
-                    self.constant(item, depth + 1);
-                }
-            }
-            Object::Code(_) | Object::Other => {}
-        }
-    }
-
-    fn line(&mut self, line: &str) {
-        if self.out.len() <= LONGEST_LISTING {
-            self.out.push_str("    ");
-            self.out.push_str(line);
-            self.out.push('\n');
-        }
-    }
-}
-
-fn clean(name: &str) -> String {
-    name.chars().filter(|letter| letter.is_alphanumeric() || *letter == '_').collect()
-}
-
-/// A text between quotes that Python would read as it was.
-fn quoted(text: impl Iterator<Item = char>) -> String {
-    let mut out = String::from("'");
-    for letter in text {
-        match letter {
-            '\'' | '\\' => out.extend(['\\', letter]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            _ => out.push(letter),
-        }
-    }
-    out.push('\'');
-    out
 }
 
 #[cfg(test)]
@@ -395,28 +280,36 @@ mod tests {
             };
             let whole = listing(&file).unwrap_or_else(|| panic!("{version} is not read"));
             assert_eq!(listing(&file[header..]), Some(whole.clone()), "{version}, without its header");
-            for part in [
-                "def module():\n",
-                "    collections\n",
-                "Counts words.'\n",
-                "def Counter(",
-                "def count(self, text, most",
-                "def heavy(",
-                "    sorted\n",
-                "    10\n",
-                "text \u{e9}'\n",
-                "a b c a'\n",
-            ] {
+            let parts: &[&str] = match version {
+                // Names and constants.
+                "2.7" => &[
+                    "collections\n",
+                    "Counts words.'\n",
+                    "def count(self, text, most):\n",
+                    "    sorted\n",
+                    "10\n",
+                ],
+                _ => &[
+                    "'Counts words.'\n",
+                    "import collections\n",
+                    "class Counter:\n    kinds = (1, ",
+                    "    def count(self, text, most):\n        total = collections.Counter(text.split())\n",
+                    "        def heavy():\n            return (total, most)\n",
+                    "        return (sorted(total, key=lambda)[",
+                    "print(Counter().count('a b c a'))\n",
+                ],
+            };
+            for part in parts.iter().chain(&["text \u{e9}'", "a b c a'"]) {
                 assert!(whole.contains(part), "{version} lacks {part:?}: {whole}");
             }
             versions.push(version);
         }
-        assert_eq!(versions, ["2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]);
+        assert_eq!(versions, ["2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]);
     }
 
     #[test]
     fn constants_are_listed() {
-        assert_eq!(listing(&code(b")\x02z\x02hii\x07\0\0\0")).unwrap(), "def ():\n    'hi'\n    7\n");
+        assert_eq!(listing(&code(b")\x02z\x02hii\x07\0\0\0")).unwrap(), "'hi'\n7\n");
     }
 
     #[test]
@@ -425,6 +318,6 @@ mod tests {
         let (pairs, references) = (b"\xa9\x02".repeat(30), (1..=30_u8).rev());
         let references: Vec<u8> = references.flat_map(|slot| [b'r', slot, 0, 0, 0]).collect();
         let all = code(&[&b")\x01"[..], &pairs, b"\xa9\0", &references].concat());
-        assert_eq!(listing(&all).as_deref(), Some("def ():\n"));
+        assert!(listing(&all).is_some_and(|listing| listing.len() < 1 << 20));
     }
 }

@@ -10,6 +10,7 @@
 //! changes no answer.
 
 mod blobs;
+mod bytecode;
 mod decode;
 mod kind;
 pub mod marshal;
