@@ -55,6 +55,9 @@ pub enum CompiledBy {
     PythonExec,
     /// Python's `compile`, and the import of a module's source.
     PythonCompile,
+    /// Nothing: Python runs code that was compiled before, out of a `.pyc` file, by `marshal` or put together by a program.
+    /// What is captured is the code object as it lies in memory; once written out, its text is what its instructions do.
+    PythonCode,
     /// Bash's `eval`, `source` and traps, and functions that come with the environment.
     BashEval,
 }
@@ -340,6 +343,7 @@ impl CompiledBy {
         match self {
             Self::PythonExec => "PYTHON_EXEC",
             Self::PythonCompile => "PYTHON_COMPILE",
+            Self::PythonCode => "PYTHON_CODE",
             Self::BashEval => "BASH_EVAL",
         }
     }
@@ -350,6 +354,7 @@ impl fmt::Display for CompiledBy {
         f.write_str(match self {
             Self::PythonExec => "exec or eval",
             Self::PythonCompile => "compile or import",
+            Self::PythonCode => "bytecode, written out as text",
             Self::BashEval => "eval, source or trap",
         })
     }

@@ -107,6 +107,63 @@ enum text_function {
     TEXT_PYTHON_RUN = 1,     /* exec(), eval(): PyRun_StringFlags */
     TEXT_PYTHON_COMPILE = 2, /* compile(), imports: Py_CompileStringObject; the name is an object */
     TEXT_BASH = 3,           /* eval, source, traps, functions of the environment: parse_and_execute */
+    TEXT_PYTHON_CODE = 4,    /* code of which no text was seen: code objects, see bytecode.h */
+};
+
+/*
+ * What is sent of a code object: a word that names the version, then records in the order in which the
+ * objects are found, breadth first. A record is a word - its kind, flags from bit 8, its length from bit 32 -
+ * and that many bytes, filled up to a multiple of 8. A tuple's length is the number of its items. The parts
+ * of a code object are as many as follow CODE_PARTS_FOLLOW with CODE_FLAG_PART. After all of them stand the
+ * instructions of the code objects in their order.
+ */
+enum code_record {
+    CODE_OTHER = 0,
+    CODE_TEXT_OBJECT = 1,
+    CODE_BYTES_OBJECT = 2,
+    CODE_TUPLE_OBJECT = 3,
+    CODE_CODE_OBJECT = 4,
+    CODE_NUMBER_OBJECT = 5, /* its size and its first digit, as they are in memory */
+    CODE_NONE = 6,
+    CODE_TRUE = 7,
+    CODE_FALSE = 8,
+    CODE_PARTS_FOLLOW = 9,
+    CODE_INSTRUCTIONS_OF = 10,
+};
+
+/* The lowest bits of a text's flags are the bytes of a character. */
+enum code_flags {
+    CODE_FLAG_CUT = 1 << 4,
+    CODE_FLAG_PART = 1 << 7,
+};
+
+enum code_role {
+    CODE_ROLE_EVALUATE = 0,      /* PyEval_EvalCode: its first argument */
+    CODE_ROLE_EVALUATE_MORE = 1, /* PyEval_EvalCodeEx: its first argument */
+    CODE_ROLE_NEW_FUNCTION = 2,  /* types.FunctionType: the first in the tuple of arguments */
+    CODE_ROLE_ASSIGN = 3,        /* function.__code__ = …: the second argument */
+    CODE_ROLES = 4,
+};
+
+enum code_type {
+    CODE_TYPE_TEXT = 0,
+    CODE_TYPE_TUPLE = 1,
+    CODE_TYPE_BYTES = 2,
+    CODE_TYPE_CODE = 3,
+    CODE_TYPE_NUMBER = 4,
+    CODE_TYPES = 5,
+};
+
+/* Files that hold CPython. */
+#define CODE_IMAGES 2048
+
+/* Where in a file that holds CPython what lies: addresses as its headers give them. */
+struct code_image {
+    __u64 functions[CODE_ROLES];
+    __u64 types[CODE_TYPES];
+    __u64 words[3];  /* None, True, False */
+    __u32 code_size; /* bytes of a code object before its instructions; 0 where they are elsewhere */
+    __u32 minor;     /* 13 for 3.13; 10 for 3.10 and before */
 };
 
 enum text_flags {

@@ -406,10 +406,14 @@ static __always_inline void look(struct room *room, struct task_struct *task, st
         bpf_map_update_elem(&sent, &key, &yes, BPF_ANY);
 }
 
+#include "bytecode.h"
+
 static __always_inline int on_text(struct pt_regs *ctx) {
     struct task_struct *task = (void *)bpf_get_current_task();
     if (!include_host && BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == host_mount_namespace)
         return 0;
+    if (bpf_get_attach_cookie(ctx) == TEXT_PYTHON_RUN)
+        note_running_text(ctx);
     __u32 first = bpf_get_smp_processor_id();
     for (__u32 i = 0; i < 4; i++) {
         __u32 index = (first + i * 16) & 63;

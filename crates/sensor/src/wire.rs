@@ -7,7 +7,9 @@
 use crate::skeleton::types;
 use evidence::Untrusted;
 
-pub use crate::skeleton::texts::types::{held_process as HeldProcess, text_event as TextHeader};
+pub use crate::skeleton::texts::types::{
+    code_image as CodeImage, held_process as HeldProcess, text_event as TextHeader,
+};
 pub use types::{exec_event as ExecHeader, strings_event as StringsHeader};
 
 /// Values of `kind` and bits of `flags`; the test `tests/event_layout.rs` compares them with `event.h`.
@@ -29,6 +31,8 @@ pub mod value {
     pub const TEXT_PYTHON_RUN: u32 = 1;
     pub const TEXT_PYTHON_COMPILE: u32 = 2;
     pub const TEXT_BASH: u32 = 3;
+    pub const TEXT_PYTHON_CODE: u32 = 4;
+    pub const CODE_IMAGES: u32 = 2048;
     pub const TEXT_LAST: u32 = 1 << 0;
     pub const TEXT_CUT: u32 = 1 << 1;
     pub const TEXT_UNREADABLE: u32 = 1 << 2;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it misses by ending")]
 
-use sensor::wire::{ExecHeader, HeldProcess, StringsHeader, TextHeader, value};
+use sensor::wire::{CodeImage, ExecHeader, HeldProcess, StringsHeader, TextHeader, value};
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
@@ -51,6 +51,7 @@ fn rust_fields() -> Vec<(&'static str, &'static str, usize, usize)> {
     );
     fields.extend(fields!("strings_event", StringsHeader, exec_time, offset, kind, pid, length, is_last));
     fields.extend(fields!("held_process", HeldProcess, start_time, held_at, texts, unused));
+    fields.extend(fields!("code_image", CodeImage, functions, types, words, code_size, minor));
     fields.extend(fields!(
         "text_event",
         TextHeader,
@@ -103,6 +104,8 @@ fn rust_constants() -> Vec<(&'static str, u64)> {
         TEXT_PYTHON_RUN,
         TEXT_PYTHON_COMPILE,
         TEXT_BASH,
+        TEXT_PYTHON_CODE,
+        CODE_IMAGES,
         TEXT_LAST,
         TEXT_CUT,
         TEXT_UNREADABLE,
@@ -118,6 +121,7 @@ fn rust_constants() -> Vec<(&'static str, u64)> {
     constants.push(("sizeof(struct exec_event)", size_of::<ExecHeader>() as u64));
     constants.push(("sizeof(struct strings_event)", size_of::<StringsHeader>() as u64));
     constants.push(("sizeof(struct held_process)", size_of::<HeldProcess>() as u64));
+    constants.push(("sizeof(struct code_image)", size_of::<CodeImage>() as u64));
     constants.push(("sizeof(struct text_event)", size_of::<TextHeader>() as u64));
     constants
 }
@@ -163,7 +167,7 @@ fn every_field_has_the_same_offset_and_size_in_c_and_in_rust() {
 #[test]
 fn every_field_of_the_header_is_compared() {
     let header = include_str!("../bpf/event.h");
-    for structure in ["exec_event", "strings_event", "text_event", "held_process"] {
+    for structure in ["exec_event", "strings_event", "text_event", "held_process", "code_image"] {
         let body =
             header.split(&format!("struct {structure} {{")).nth(1).unwrap().split("};").next().unwrap();
         let in_c = body.lines().filter(|line| line.trim_start().starts_with("__u")).count();

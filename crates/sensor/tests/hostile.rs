@@ -6,7 +6,7 @@
 
 mod watch;
 
-use evidence::{Capture, CoverageNote, GapKind};
+use evidence::{Capture, CompiledBy, CoverageNote, GapKind};
 use sensor::Seen;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -93,6 +93,11 @@ fn text(capture: &Capture) -> String {
     String::from_utf8_lossy(capture.script.content.parts().0).into_owned()
 }
 
+/// Whether it is a text that was compiled, and no code object.
+fn is_text(capture: &Capture) -> bool {
+    capture.compiled.as_ref().is_some_and(|compiled| compiled.by != CompiledBy::PythonCode)
+}
+
 /// What is seen of the command's run, until this text of it comes, and how many texts were lost meanwhile. The command
 /// is run until the probe is attached.
 #[track_caller]
@@ -107,7 +112,7 @@ fn until(watch: &Watch, command: &mut Command, last: &str) -> (Vec<Capture>, u64
             && let Ok(seen) = watch.seen.recv_timeout(LIMIT / 10)
         {
             match seen {
-                Seen::Captured(capture) if capture.process.pid == pid && capture.compiled.is_some() => {
+                Seen::Captured(capture) if capture.process.pid == pid && is_text(&capture) => {
                     texts.push(*capture);
                 }
                 Seen::Gap(gap) if gap.kind == GapKind::KernelBufferFull => lost += gap.lost.unwrap(),

@@ -22,7 +22,7 @@ fn texts_of(watch: &Watch, command: &mut Command) -> Vec<Capture> {
     // Other tests run beside this one.
     let mark = || run(Command::new(&program).args(options).arg(marker));
     let is_marker = |pid: u32, capture: &Capture| {
-        capture.process.pid == pid && capture.compiled.is_some() && text(capture) == "marker=1"
+        capture.process.pid == pid && is_text(capture) && text(capture) == "marker=1"
     };
     // Not attached yet, nothing comes.
     let is_attached = |_| {
@@ -32,7 +32,7 @@ fn texts_of(watch: &Watch, command: &mut Command) -> Vec<Capture> {
     assert!((0..50).any(is_attached), "{program:?} is not watched");
     let (pid, last) = (run(command), mark());
     let captures = seen(watch, Duration::from_secs(30)).take_while(|capture| !is_marker(last, capture));
-    captures.filter(|capture| capture.process.pid == pid && capture.compiled.is_some()).collect()
+    captures.filter(|capture| capture.process.pid == pid && is_text(capture)).collect()
 }
 
 /// The captures that come, until none does for so long.
@@ -43,6 +43,11 @@ fn seen(watch: &Watch, limit: Duration) -> impl Iterator<Item = Capture> {
         Seen::Gap(gap) if is_own(&gap) => panic!("{gap:?}"),
         _ => None,
     })
+}
+
+/// Whether it is a text that was compiled, and no code object.
+fn is_text(capture: &Capture) -> bool {
+    capture.compiled.as_ref().is_some_and(|compiled| compiled.by != CompiledBy::PythonCode)
 }
 
 fn text(capture: &Capture) -> String {

@@ -10,7 +10,7 @@
 //! changes no answer.
 
 mod blobs;
-mod bytecode;
+pub mod bytecode;
 mod decode;
 mod kind;
 pub mod marshal;

@@ -5,7 +5,8 @@
 
 use super::ReadAt;
 use object::elf::{
-    DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, DT_SYMTAB, FileHeader32, FileHeader64, PF_W, PF_X,
+    DT_NEEDED, DT_NULL, DT_RELA, DT_RELASZ, DT_STRSZ, DT_STRTAB, DT_SYMTAB, FileHeader32, FileHeader64, PF_W,
+    PF_X, Rela64,
 };
 use object::elf::{DynamicTag, PT_DYNAMIC, PT_LOAD, STT_FUNC};
 use object::pod::{from_bytes, slice_from_bytes};
@@ -140,6 +141,23 @@ fn functions_in<H: FileHeader<Endian = Endianness>>(
 ) -> Option<Vec<(usize, u64)>> {
     let headers = Headers::<H>::read(reader, head)?;
     let endian = headers.endian;
+    let mut found = Vec::new();
+    exported(&headers, reader, names, |index, symbol| {
+        let is_function = symbol.st_type() == STT_FUNC && found.len() < names.len();
+        let offset = code_offset(&headers.segments, endian, symbol.st_value(endian).into());
+        found.extend(offset.filter(|_| is_function).map(|offset| (index, offset)));
+    })?;
+    Some(found)
+}
+
+/// Hands out the symbols of these names that the file exports, each with its place in `names`.
+fn exported<H: FileHeader<Endian = Endianness>>(
+    headers: &Headers<H>,
+    reader: &mut Reader<'_>,
+    names: &[&[u8]],
+    mut each: impl FnMut(usize, &H::Sym),
+) -> Option<()> {
+    let endian = headers.endian;
     let (strings_at, symbols_at) = (headers.value(DT_STRTAB)?, headers.value(DT_SYMTAB)?);
     let strings = headers.offset(strings_at)?;
     let strings = reader.read(strings, headers.value(DT_STRSZ)?.min(STRINGS_MAX))?;
@@ -151,12 +169,11 @@ fn functions_in<H: FileHeader<Endian = Endianness>>(
         let rest = strings.get(usize::try_from(symbol.st_name(endian)).ok()?..)?;
         rest.split(|byte| *byte == 0).next()
     };
-    let found = symbols.iter().filter(|symbol| symbol.st_type() == STT_FUNC).filter_map(|symbol| {
-        let name = name_of(symbol)?;
-        let index = names.iter().position(|wanted| *wanted == name)?;
-        Some((index, code_offset(&headers.segments, endian, symbol.st_value(endian).into())?))
-    });
-    Some(found.take(names.len()).collect())
+    for symbol in symbols {
+        let index = name_of(symbol).and_then(|name| names.iter().position(|wanted| *wanted == name));
+        index.into_iter().for_each(|index| each(index, symbol));
+    }
+    Some(())
 }
 
 /// Where in the file the code at `address` lies; `None` where that is no code.
@@ -171,6 +188,83 @@ fn code_offset<P: ProgramHeader<Endian = E>, E: Endian>(
         let is_code = segment.p_type(endian) == PT_LOAD && segment.p_flags(endian).contains(PF_X);
         (is_code && inside < length).then(|| offset.checked_add(inside))?
     })
+}
+
+/// A 64-bit program or library, for reading its data as they stand when it starts.
+pub(super) struct Binary {
+    headers: Headers<FileHeader64<Endianness>>,
+    /// Words that the loader writes: where, and what relative to the image. Read when a word is asked for.
+    relocations: Option<Vec<(u64, u64)>>,
+}
+
+/// `R_X86_64_RELATIVE` and `R_AARCH64_RELATIVE`.
+const RELATIVE: [u32; 2] = [8, 1027];
+/// Longest table of relocations that is read; that of CPython's library has 500 KiB.
+const RELOCATIONS_MAX: u64 = 4 * 1024 * 1024;
+
+impl Binary {
+    pub(super) fn open(reader: &mut Reader<'_>) -> Option<Self> {
+        let head = reader.read(0, 64)?;
+        (head.get(..5)? == b"\x7fELF\x02").then_some(())?;
+        Some(Self { headers: Headers::read(reader, &head)?, relocations: None })
+    }
+
+    /// The addresses of functions and objects that are exported under these names.
+    pub(super) fn symbols(&self, reader: &mut Reader<'_>, names: &[&[u8]]) -> Option<Vec<Option<u64>>> {
+        let endian = self.headers.endian;
+        let mut found = vec![None; names.len()];
+        exported(&self.headers, reader, names, |index, symbol| {
+            if let Some(place) = found.get_mut(index) {
+                *place = Some(symbol.st_value(endian)).filter(|address| *address != 0);
+            }
+        })?;
+        Some(found)
+    }
+
+    /// Where in the file the code at this address lies.
+    pub(super) fn code_offset(&self, address: u64) -> Option<u64> {
+        code_offset(&self.headers.segments, self.headers.endian, address)
+    }
+
+    /// Bytes at an address, as they stand in the file.
+    pub(super) fn bytes(&self, reader: &mut Reader<'_>, address: u64, length: u64) -> Option<Vec<u8>> {
+        let bytes = reader.read(self.headers.offset(address)?, length)?;
+        (bytes.len() as u64 == length).then_some(bytes)
+    }
+
+    /// The word at an address, as the loader leaves it but for where it puts the image.
+    pub(super) fn word(&mut self, reader: &mut Reader<'_>, address: u64) -> Option<u64> {
+        let bytes = self.bytes(reader, address, 8)?;
+        let word = u64::from_le_bytes(*bytes.first_chunk::<8>()?);
+        if word != 0 {
+            return Some(word);
+        }
+        if self.relocations.is_none() {
+            self.relocations = Some(self.read_relocations(reader).unwrap_or_default());
+        }
+        let relocations = self.relocations.as_ref()?;
+        let at = relocations.binary_search_by_key(&address, |(place, _)| *place);
+        Some(at.ok().and_then(|at| relocations.get(at)).map_or(0, |(_, value)| *value))
+    }
+
+    fn read_relocations(&self, reader: &mut Reader<'_>) -> Option<Vec<(u64, u64)>> {
+        let (start, size) = (self.headers.value(DT_RELA)?, self.headers.value(DT_RELASZ)?);
+        let bytes = reader.read(self.headers.offset(start)?, size.min(RELOCATIONS_MAX))?;
+        let endian = self.headers.endian;
+        let (entries, _) =
+            slice_from_bytes::<Rela64<Endianness>>(&bytes, bytes.len() / size_of::<Rela64<Endianness>>())
+                .ok()?;
+        let is_relative = |entry: &&Rela64<Endianness>| {
+            RELATIVE.iter().any(|kind| entry.r_info.get(endian) == u64::from(*kind))
+        };
+        let mut found: Vec<(u64, u64)> = entries
+            .iter()
+            .filter(is_relative)
+            .map(|entry| (entry.r_offset.get(endian), entry.r_addend.get(endian).cast_unsigned()))
+            .collect();
+        found.sort_unstable();
+        Some(found)
+    }
 }
 
 /// The read-only parts of the memory image.

@@ -22,10 +22,14 @@
 //! libpython at run time (PyInstaller), which is found by what it maps and not here; marks beyond the first 16 MiB of constants; shells that are none of the
 //! six, under foreign names. A program may also carry the marks on purpose, and is then read as what it feigns.
 
+mod code;
 mod elf;
 mod name;
+mod prologue;
 
+pub use code::{Python, python};
 pub use name::by_name;
+pub use prologue::cheap_place;
 
 use elf::{Image, Reader};
 use evidence::Family;

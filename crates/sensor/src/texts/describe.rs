@@ -58,6 +58,7 @@ impl Describing {
             by: match header.function {
                 value::TEXT_BASH => CompiledBy::BashEval,
                 value::TEXT_PYTHON_COMPILE => CompiledBy::PythonCompile,
+                value::TEXT_PYTHON_CODE => CompiledBy::PythonCode,
                 _ => CompiledBy::PythonExec,
             },
             name: is_named.then(|| name(header.function, &header.name)).flatten(),

@@ -9,7 +9,7 @@
 
 use super::later::Later;
 use super::probe::{Function, TextProbe};
-use crate::recognize::functions;
+use crate::recognize::{cheap_place, functions, python};
 use crate::wire::value;
 use evidence::Timestamp;
 use libbpf_rs::Link;
@@ -73,6 +73,8 @@ impl Image {
 
 struct Attached {
     _links: Vec<Link>,
+    /// Its place in the table of files whose code objects are looked at.
+    code: Option<u32>,
     /// Which of the processes that came in used it last, counted.
     used: u64,
 }
@@ -85,6 +87,8 @@ pub(super) struct Images {
     /// Executables that map no interpreter that exports anything.
     fruitless: HashSet<Image>,
     processes: u64,
+    /// Places in the table of files whose code objects are looked at.
+    free: Vec<u32>,
 }
 
 /// A process that was executed.
@@ -104,6 +108,7 @@ pub(super) fn serve(probe: TextProbe, processes: &Receiver<Started>, now: fn() -
         empty: HashSet::new(),
         fruitless: HashSet::new(),
         processes: 0,
+        free: (0..value::CODE_IMAGES).rev().collect(),
     };
     let mut cleaned_at = now();
     let mut later = Later::default();
@@ -186,7 +191,9 @@ impl Images {
             .iter()
             .filter_map(|(index, offset)| {
                 let (_, kind) = FUNCTIONS.get(*index)?;
-                Some(Function { kind: u64::from(*kind), offset: *offset })
+                let arguments = if *kind == value::TEXT_PYTHON_RUN { 1 } else { 2 };
+                let offset = offset + cheap_place(file, *offset, arguments);
+                Some(Function { kind: u64::from(*kind), offset })
             })
             .collect();
         if functions.is_empty() {
@@ -194,7 +201,10 @@ impl Images {
             return false;
         }
         match self.probe.attach(file, &functions) {
-            Ok(links) => self.remember(image, links),
+            Ok(mut links) => {
+                let code = self.attach_code(file, &mut links);
+                self.remember(image, Attached { _links: links, code, used: self.processes });
+            }
             Err(error) => {
                 tracing::warn!(%error, "the texts of an interpreter are not watched");
                 self.remember_empty(image);
@@ -204,13 +214,31 @@ impl Images {
         true
     }
 
-    fn remember(&mut self, image: Image, links: Vec<Link>) {
+    /// Has the file's code objects looked at, where it holds CPython; returns its place in the table.
+    fn attach_code(&mut self, file: &File, links: &mut Vec<Link>) -> Option<u32> {
+        let python = self.probe.has_code().then(|| python(file)).flatten()?;
+        let number = self.free.pop()?;
+        match self.probe.attach_code(file, &python, number) {
+            Ok(further) => {
+                links.extend(further);
+                Some(number)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the code objects of an interpreter are not watched");
+                self.free.push(number);
+                None
+            }
+        }
+    }
+
+    fn remember(&mut self, image: Image, attached: Attached) {
         if self.attached.len() >= ATTACHED_MAX {
             let oldest =
                 self.attached.iter().min_by_key(|(_, attached)| attached.used).map(|(image, _)| *image);
-            oldest.map(|image| self.attached.remove(&image));
+            let oldest = oldest.and_then(|image| self.attached.remove(&image));
+            self.free.extend(oldest.and_then(|oldest| oldest.code));
         }
-        self.attached.insert(image, Attached { _links: links, used: self.processes });
+        self.attached.insert(image, attached);
     }
 
     fn remember_empty(&mut self, image: Image) {
@@ -227,7 +255,8 @@ impl Images {
             return;
         }
         let mapped = mapped_inodes();
-        self.attached.retain(|image, _| mapped.contains(&image.inode));
+        let unused = self.attached.extract_if(|image, _| !mapped.contains(&image.inode));
+        self.free.extend(unused.filter_map(|(_, attached)| attached.code));
     }
 }
 

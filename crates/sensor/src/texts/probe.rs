@@ -6,9 +6,11 @@
 use crate::error::SensorError;
 use crate::hold::HoldSettings;
 use crate::probe::{ExecTables, Ledger, host_namespace, refused, secret};
+use crate::recognize::Python;
 use crate::skeleton::texts::{OpenTextsSkel, TextsSkel, TextsSkelBuilder};
+use crate::wire::CodeImage;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, OpenObject, ProgramMut, RingBuffer, RingBufferBuilder};
 use libbpf_rs::{UprobeMultiOpts, UprobeOpts};
 use std::fs::File;
 use std::mem::MaybeUninit;
@@ -39,6 +41,8 @@ pub(crate) struct TextProbe {
     skeleton: TextsSkel<'static>,
     /// The kernel takes all functions of a file at once, since 6.6.
     is_multi: bool,
+    /// Whether code objects are looked at, which the kernel can since 5.17.
+    has_code: bool,
 }
 
 /// Reads what the probe sends.
@@ -57,10 +61,7 @@ pub(crate) fn load(
     settings: &TextSettings<'_>,
     mut on_record: impl FnMut(&[u8]) + 'static,
 ) -> Result<(TextProbe, TextRing, TextTables), SensorError> {
-    let probe = match load_skeleton(settings, true) {
-        Ok(skeleton) => TextProbe { skeleton, is_multi: true },
-        Err(_) => TextProbe { skeleton: load_skeleton(settings, false)?, is_multi: false },
-    };
+    let probe = load_best(settings)?;
     let maps = &probe.skeleton.maps;
     let tables = TextTables {
         harmless: MapHandle::try_from(&maps.harmless).map_err(refused)?,
@@ -77,7 +78,28 @@ pub(crate) fn load(
     Ok((probe, ring, tables))
 }
 
-fn load_skeleton(settings: &TextSettings<'_>, is_multi: bool) -> Result<TextsSkel<'static>, SensorError> {
+/// With all that the kernel can do.
+fn load_best(settings: &TextSettings<'_>) -> Result<TextProbe, SensorError> {
+    let mut refusal = None;
+    for (is_multi, has_code) in [(true, true), (false, true), (true, false), (false, false)] {
+        match load_skeleton(settings, is_multi, has_code) {
+            Ok(skeleton) => {
+                if let Some(error) = refusal.filter(|_| !has_code) {
+                    tracing::warn!("bytecode that runs is not seen: {error}");
+                }
+                return Ok(TextProbe { skeleton, is_multi, has_code });
+            }
+            Err(error) => refusal = Some(error),
+        }
+    }
+    Err(refusal.unwrap_or(SensorError::Refused { program: "on_text", reason: "of no known cause".into() }))
+}
+
+fn load_skeleton(
+    settings: &TextSettings<'_>,
+    is_multi: bool,
+    has_code: bool,
+) -> Result<TextsSkel<'static>, SensorError> {
     // One object for the life of the process, as for the exec probe; a kernel that refuses the first costs some KiB.
     let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
     let mut open: OpenTextsSkel<'static> = TextsSkelBuilder::default().open(storage).map_err(refused)?;
@@ -96,6 +118,13 @@ fn load_skeleton(settings: &TextSettings<'_>, is_multi: bool) -> Result<TextsSke
     open.maps.layouts.reuse_fd(layouts.as_fd()).map_err(refused)?;
     open.progs.on_text_single.set_autoload(!is_multi);
     open.progs.on_text_multi.set_autoload(is_multi);
+    open.progs.on_code_single.set_autoload(has_code && !is_multi);
+    open.progs.on_code_multi.set_autoload(has_code && is_multi);
+    if !has_code {
+        for map in [&mut open.maps.code_rooms, &mut open.maps.code_texts, &mut open.maps.code_images] {
+            map.set_max_entries(1).map_err(refused)?;
+        }
+    }
     open.load().map_err(refused)
 }
 
@@ -107,6 +136,51 @@ impl TextProbe {
 
     /// Attaches to functions of a file, in all processes that map it, now and later. Dropping the links detaches.
     pub(crate) fn attach(&self, file: &File, functions: &[Function]) -> Result<Vec<Link>, libbpf_rs::Error> {
+        let programs = &self.skeleton.progs;
+        let program = if self.is_multi { &programs.on_text_multi } else { &programs.on_text_single };
+        self.attach_to(program, file, functions)
+    }
+
+    /// Whether code objects are looked at.
+    pub(crate) fn has_code(&self) -> bool {
+        self.has_code
+    }
+
+    /// Attaches to the functions that take code objects. `number` is a place in the probe's table that nobody else uses.
+    pub(crate) fn attach_code(
+        &self,
+        file: &File,
+        python: &Python,
+        number: u32,
+    ) -> Result<Vec<Link>, libbpf_rs::Error> {
+        let image = CodeImage {
+            functions: python.functions.map(|function| function.map_or(0, |(address, _)| address)),
+            types: python.types,
+            words: python.words,
+            code_size: python.code_size,
+            minor: python.minor,
+        };
+        // SAFETY: the structure is plain data without padding, as a test of its layout shows.
+        let bytes =
+            unsafe { std::slice::from_raw_parts((&raw const image).cast::<u8>(), size_of::<CodeImage>()) };
+        self.skeleton.maps.code_images.update(&number.to_ne_bytes(), bytes, MapFlags::ANY)?;
+        let roles = python.functions.iter().zip(0_u64..);
+        let functions: Vec<Function> = roles
+            .filter_map(|(function, role)| {
+                Some(Function { kind: u64::from(number) | role << 32, offset: (*function)?.1 })
+            })
+            .collect();
+        let programs = &self.skeleton.progs;
+        let program = if self.is_multi { &programs.on_code_multi } else { &programs.on_code_single };
+        self.attach_to(program, file, &functions)
+    }
+
+    fn attach_to(
+        &self,
+        program: &ProgramMut<'_>,
+        file: &File,
+        functions: &[Function],
+    ) -> Result<Vec<Link>, libbpf_rs::Error> {
         let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
         let offset = |function: &Function| usize::try_from(function.offset).unwrap_or(usize::MAX);
         if self.is_multi {
@@ -115,10 +189,8 @@ impl TextProbe {
                 cookies: functions.iter().map(|function| function.kind).collect(),
                 ..UprobeMultiOpts::default()
             };
-            let program = &self.skeleton.progs.on_text_multi;
             return program.attach_uprobe_multi_with_opts(-1, path, "", opts).map(|link| vec![link]);
         }
-        let program = &self.skeleton.progs.on_text_single;
         let attach = |function: &Function| {
             let opts = UprobeOpts { cookie: function.kind, ..UprobeOpts::default() };
             program.attach_uprobe_with_opts(-1, &path, offset(function), opts)

@@ -17,7 +17,11 @@ use crate::cli::{DATABASE, Globals, RunFormat};
 use crate::clock;
 use crate::config::Config;
 use anyhow::Context;
-use evidence::{Container, Finding, Gap, GapKind, Label, Message, Numbered, Timestamp};
+use detect::unpack::bytecode::{WrittenOut, write_out};
+use evidence::{
+    Capture, Compiled, CompiledBy, Container, Content, Finding, Gap, GapKind, Label, Message, Numbered,
+    Script, Timestamp,
+};
 use std::io::{BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -98,6 +102,22 @@ fn next_batch(messages: &Receiver<Numbered>) -> Option<Vec<Numbered>> {
     };
     batch.extend(messages.try_iter().take(BATCH_MAX - 1));
     Some(batch)
+}
+
+/// The capture with what its code object does in the place of the code object; `None` for other captures.
+fn written_out(capture: &Capture) -> Option<Capture> {
+    let compiled = capture.compiled.as_ref().filter(|compiled| compiled.by == CompiledBy::PythonCode)?;
+    let (head, tail) = capture.script.content.parts();
+    let WrittenOut { text, file } = write_out(head).unwrap_or_default();
+    let is_whole = matches!(capture.script.content, Content::Whole(_));
+    let text = text.into_bytes().into();
+    let content = match is_whole {
+        true => Content::Whole(text),
+        false => Content::HeadAndTail { head: text, tail: tail.into(), omitted: 1 },
+    };
+    let compiled = Compiled { name: file.map(|file| file.into_bytes().into()), ..compiled.clone() };
+    let script = Script { content, ..capture.script.clone() };
+    Some(Capture { compiled: Some(compiled), script, ..capture.clone() })
 }
 
 /// What a batch leads to.
@@ -206,6 +226,8 @@ impl<'a> Session<'a> {
                     let mut unused = Counters::default();
                     let is_first = matches!(message, Message::Capture(_));
                     let counters = if is_first { &mut self.counters } else { &mut unused };
+                    let written = written_out(capture);
+                    let capture = written.as_ref().unwrap_or(capture);
                     let verdict = self.judge.inspect(capture, counters);
                     let is_harmless = verdict.as_ref().is_some_and(|verdict| verdict.label == Label::Benign);
                     let is_malicious =

@@ -5,7 +5,7 @@
 //! Guarantee: the worst text of an execution gives the finding its verdict.
 
 use evidence::{
-    Capture, Content, Execution, Family, Finding, Label, Redaction, RuntimeLayer, Sha256, Verdict,
+    Capture, CompiledBy, Content, Execution, Family, Finding, Label, Redaction, RuntimeLayer, Sha256, Verdict,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -37,8 +37,15 @@ struct Script {
     verdict: Option<Verdict>,
     layers: Vec<RuntimeLayer>,
     known: HashSet<Sha256>,
-    /// The worst layer's number and verdict.
-    worst: Option<(u32, Verdict)>,
+    worst: Option<Worst>,
+}
+
+/// The worst layer.
+struct Worst {
+    number: u32,
+    verdict: Verdict,
+    /// It is bytecode, written out: a text that is malicious as well tells the analyst more.
+    is_code: bool,
 }
 
 impl Lineage {
@@ -156,6 +163,11 @@ impl Script {
     fn add(&mut self, capture: &Capture, verdict: Verdict, redaction: &Redaction) -> Option<Finding> {
         let text = capture.script.content.parts().0.trim_ascii_end();
         let layer = RuntimeLayer::new(capture, &verdict)?;
+        let is_code = layer.by == CompiledBy::PythonCode;
+        // The code of each text and module comes by; of what is harmless nobody wants to know.
+        if is_code && layer.label == Label::Benign {
+            return None;
+        }
         let is_script = self.capture.script.content.parts().0.trim_ascii_end() == text;
         if is_script || self.known.contains(&layer.sha256) {
             return None;
@@ -173,9 +185,13 @@ impl Script {
         if verdict.label != Label::Malicious {
             return None;
         }
-        let is_worse = |(_, worst): &(u32, Verdict)| verdict.score > worst.score;
+        let is_worse = |worst: &Worst| match (is_code, worst.is_code) {
+            (true, false) => false,
+            (false, true) => true,
+            _ => verdict.score > worst.verdict.score,
+        };
         if self.worst.as_ref().is_none_or(is_worse) {
-            self.worst = Some((number, verdict));
+            self.worst = Some(Worst { number, verdict, is_code });
         }
         self.finding(redaction)
     }
@@ -184,7 +200,9 @@ impl Script {
     fn finding(&self, redaction: &Redaction) -> Option<Finding> {
         let own = self.verdict.as_ref().filter(|verdict| verdict.label == Label::Malicious);
         match (&self.worst, own) {
-            (Some((number, worst)), own) if own.is_none_or(|own| worst.score > own.score) => {
+            (Some(Worst { number, verdict: worst, is_code }), own)
+                if own.is_none_or(|own| !is_code && worst.score > own.score) =>
+            {
                 let mut capture = self.capture.clone();
                 // Without the script's text the layer is all that there is.
                 if capture.script.content.sha256().is_none() {
@@ -214,7 +232,7 @@ fn text_of(capture: &Capture) -> (u32, u64, Sha256) {
 mod tests {
     use super::*;
     use crate::card::tests::finding;
-    use evidence::{Compiled, CompiledBy, ScriptKind, Untrusted};
+    use evidence::{Compiled, ScriptKind, Untrusted};
 
     /// The capture and verdict of a malicious script.
     fn script() -> (Capture, Verdict) {

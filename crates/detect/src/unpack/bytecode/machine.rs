@@ -717,7 +717,7 @@ impl<'l, 'i, 'c> Machine<'l, 'i, 'c> {
 
     fn shuffle(&mut self, op: Op, argument: usize) {
         let length = self.stack.len();
-        let at = |depth: usize| length.checked_sub(depth);
+        let at = |depth: usize| length.checked_sub(depth).filter(|place| *place < length);
         match op {
             Op::Copy | Op::Duplicate => {
                 let depth = if op == Op::Copy { argument } else { 1 };

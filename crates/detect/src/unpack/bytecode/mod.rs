@@ -10,9 +10,11 @@
 mod expression;
 mod listing;
 mod machine;
+mod memory;
 mod opcodes;
 
-use opcodes::{Instructions, Minor};
+use opcodes::{Instructions, LAST, Minor};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 /// Deepest nesting of objects.
@@ -57,15 +59,19 @@ pub(super) enum Era {
     Eight,
     /// 3.11 and later.
     Eleven,
+    /// One version, by its second number.
+    Exactly(Minor),
 }
 
 impl Era {
-    fn versions(self) -> &'static [Minor] {
+    fn versions(self) -> RangeInclusive<Minor> {
         match self {
-            Self::Old => &[],
-            Self::Six => &[6, 7],
-            Self::Eight => &[8, 9, 10],
-            Self::Eleven => &[11, 12, 13, 14],
+            #[allow(clippy::reversed_empty_ranges, reason = "there is none")]
+            Self::Old => 1..=0,
+            Self::Six => 6..=7,
+            Self::Eight => 8..=10,
+            Self::Eleven => 11..=LAST,
+            Self::Exactly(minor) => minor..=minor,
         }
     }
 }
@@ -78,15 +84,30 @@ pub(super) fn listing(object: &Object, era: Era) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// A code object that was found in the memory of an interpreter, written out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WrittenOut {
+    /// What its instructions do, as far as that is known.
+    pub text: String,
+    /// The file that it says it was compiled from; the program chooses that.
+    pub file: Option<String>,
+}
+
+/// Writes out a code object as urva's probe sends it; `None` for other bytes, and where there is no code object.
+pub fn write_out(data: &[u8]) -> Option<WrittenOut> {
+    let (object, era, file) = memory::read(data)?;
+    Some(WrittenOut { text: listing(&object, era)?, file })
+}
+
 /// Those of the version that explains this code best; none where none does.
 fn instructions_of(code: &Code, era: Era) -> Option<Instructions> {
-    let fit = |minor: &Minor| {
-        let instructions = Instructions::of(*minor);
+    let fit = |minor: Minor| {
+        let instructions = Instructions::of(minor);
         let mut sum = machine::Fit::default();
         machine::fit(code, &instructions, 0, &mut sum);
         (sum, instructions)
     };
-    let best = era.versions().iter().map(fit).min_by_key(|(fit, _)| fit.odd)?;
+    let best = era.versions().map(fit).min_by_key(|(fit, _)| fit.odd)?;
     let (fit, instructions) = best;
     (fit.odd * 8 <= fit.instructions).then_some(instructions)
 }
@@ -108,3 +129,6 @@ fn items_of(object: &Object) -> &[Rc<Object>] {
 fn clean(name: &str) -> String {
     name.chars().filter(|letter| letter.is_alphanumeric() || *letter == '_').collect()
 }
+
+#[cfg(test)]
+mod tests;
