@@ -195,7 +195,9 @@ static __always_inline void push(struct code_room *code, __u64 entry) {
     code->tail = tail + 1;
 }
 
-static __noinline int visit_code(struct code_room *code, __u64 object) {
+__noinline int visit_code(struct code_room *code, __u64 object) {
+    if (!code)
+        return 0;
     __u64 size = code->image.code_size ? code->image.code_size : CODE_HEAD_BEFORE_3_11;
     barrier_var(size);
     if (size > CODE_HEAD * 8 || bpf_probe_read_user(code->words, size, (void *)object)) {

@@ -88,7 +88,7 @@ struct memory_search {
     __u64 pattern[2]; /* the first bytes of the page */
     __u64 frame;      /* its number */
     __u32 descriptor; /* of a pipe in which it lies first */
-    __u32 unused;
+    __u32 first_step; /* where the search goes on, in steps of MEMORY_STEP */
 };
 
 /* A further part of an exec's strings, or of what lies in the pipe that is its standard input: that comes

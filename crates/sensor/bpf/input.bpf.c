@@ -45,8 +45,7 @@ struct {
  * where that had read everything.
  */
 #define SEND(SIZE)                                                                                           \
-    static __noinline int send_##SIZE(struct input_watch *watch, __u64 position, __u64 buffer,               \
-                                      __u32 length) {                                                        \
+    __noinline int send_##SIZE(struct input_watch *watch, __u64 position, __u64 buffer, __u32 length) {      \
         struct {                                                                                             \
             struct input_event event;                                                                        \
             __u8 data[SIZE];                                                                                 \
@@ -116,7 +115,7 @@ static __always_inline bool was_seen(struct input_watch *watch) {
     return true;
 }
 
-static __noinline int send_bytes(struct input_watch *watch, __u64 buffer, __u64 length) {
+__noinline int send_bytes(struct input_watch *watch, __u64 buffer, __u64 length) {
     if (!watch)
         return 0;
     __u64 position = __sync_fetch_and_add(&watch->position, length);
@@ -138,7 +137,7 @@ static __noinline int send_bytes(struct input_watch *watch, __u64 buffer, __u64 
  * Stops the process that has read so many bytes, where they are to be judged before it goes on. Bash reads
  * byte by byte, and does nothing before the line is complete. Returns whether it is stopped.
  */
-static __noinline int hold_reader(struct input_watch *watch, __u64 buffer, __u64 length) {
+__noinline int hold_reader(struct input_watch *watch, __u64 buffer, __u64 length) {
     if (!watch || watch->hold == INPUT_HOLD_NEVER || watch->position <= watch->judged)
         return 0;
     if (watch->hold == INPUT_HOLD_END && length)
@@ -196,7 +195,7 @@ struct iovec {
 };
 
 /* What a `readv` into two buffers has read (musl's stdio). */
-static __noinline int send_parts(struct input_watch *watch, __u64 vector, __u64 length) {
+__noinline int send_parts(struct input_watch *watch, __u64 vector, __u64 length) {
     if (!watch)
         return 0;
     struct iovec parts[2] = {};

@@ -53,17 +53,23 @@ static __always_inline __u64 choose(struct room *room, __u64 count) {
     return count ? (state >> 32) % count : 0;
 }
 
-/* Mixes bytes that were read into the scratch words. */
-static __always_inline void mix_words(struct code_room *code, struct room *room, __u32 first, __u64 bytes) {
+/* Mixes bytes that were read into the scratch words. Not static, as others here: the verifier then looks at
+ * it once, and not anew for each state of each caller. */
+__noinline int mix_words(struct code_room *code, struct room *room, __u32 first, __u64 bytes) {
+    if (!code || !room)
+        return 0;
     for (__u32 i = 0; i < 8; i++) {
         __u32 at = first + i;
         if (i * 8 >= bytes || at >= SKETCH_WORDS)
             break;
-        __u64 left = bytes - i * 8, word = code->leaf[at];
+        /* The verifier follows no comparison through the compiler's arithmetic. */
+        barrier_var(at);
+        __u64 left = bytes - i * 8, word = code->leaf[at & 15];
         if (left < 8)
             word &= (1ULL << (left * 8)) - 1;
         mix(room, word);
     }
+    return 0;
 }
 
 /* Returns 1 where the object is a code object. */
@@ -103,13 +109,14 @@ static __noinline int sketch_leaf(struct sketch *sketch, __u64 object) {
 }
 
 /* The scratch words must hold the code object's head. */
-static __always_inline void sketch_instructions(struct code_room *code, struct room *room, __u64 object,
-                                                __u64 most) {
+__noinline int sketch_instructions(struct code_room *code, struct room *room, __u64 object, __u64 most) {
+    if (!code || !room)
+        return 0;
     __u64 from = object + code->image.code_size, length = code->words[2] * 2;
     if (!code->image.code_size) {
         __u64 bytes = code->words[6];
         if (!may_be_object(bytes) || bpf_probe_read_user(&length, sizeof(length), (void *)(bytes + 16)))
-            return;
+            return 0;
         from = bytes + 32;
     }
     mix(room, length);
@@ -118,9 +125,10 @@ static __always_inline void sketch_instructions(struct code_room *code, struct r
     length &= ~7ULL;
     barrier_var(length);
     if (length > SKETCH_INSTRUCTIONS || bpf_probe_read_user(room->words, length, (void *)from))
-        return;
+        return 0;
     room->length = length;
     absorb(room);
+    return 0;
 }
 
 static __always_inline bool read_head(struct code_room *code, __u64 object) {

@@ -16,10 +16,10 @@
 
 #define PAGE_BYTES 4096
 #define PIPE_PARTS_MAX 16
-/* Memory that is looked through for the beginning of the map: 4 TiB, in steps of the kernel's own alignment.
- */
+/* Where the map may begin: at a multiple of the kernel's own alignment. So many are tried in one run, since
+ * the verifier goes through each of them. */
 #define MEMORY_STEP (1ULL << 30)
-#define MEMORY_STEPS_MAX 4096
+#define MEMORY_STEPS 64
 
 /* 0: not found. */
 __u64 all_memory = 0, all_pages = 0;
@@ -49,7 +49,8 @@ int find_memory(struct memory_search *search) {
     __u64 page = (__u64)BPF_CORE_READ(buffer, page);
     __u64 frame = search->frame, pattern[2] = {search->pattern[0], search->pattern[1]};
     __u64 start = (__u64)task & ~(MEMORY_STEP - 1);
-    for (__u64 step = 0; step < MEMORY_STEPS_MAX; step++) {
+    start -= search->first_step * MEMORY_STEP;
+    for (__u64 step = 0; step < MEMORY_STEPS; step++) {
         __u64 found[2] = {}, memory = start - step * MEMORY_STEP;
         bpf_probe_read_kernel(found, sizeof(found), (void *)(memory + frame * PAGE_BYTES));
         if (found[0] == pattern[0] && found[1] == pattern[1]) {

@@ -17,6 +17,10 @@ const PAGE: usize = 4096;
 const PRESENT: u64 = 1 << 63;
 const FRAME: u64 = (1 << 55) - 1;
 
+/// GiB that are looked through, and in one run: `MEMORY_STEPS` in `bpf/waiting.h`.
+const STEPS_MAX: u64 = 4096;
+const STEPS: usize = 64;
+
 #[repr(C, align(4096))]
 struct Page([u8; PAGE]);
 
@@ -33,15 +37,18 @@ pub(crate) fn find(skeleton: &ExecSkel<'_>, secret: [u64; 2]) -> io::Result<()> 
     // SAFETY: the pipe refers to the page as long as it is open, which ends with this function, and nobody changes the page
     // or gives it away until then.
     unsafe { vmsplice(&writer, &[IoSliceRaw::from_slice(&page.0)], SpliceFlags::empty()) }?;
-    // As `memory_search` in `bpf/event.h` has it; the last word is the descriptor and four bytes that are not used.
-    let words = [secret[0], secret[1], frame_of(&page)?, u64::from(reader.as_raw_fd().unsigned_abs())];
-    let mut context = words.map(u64::to_le_bytes).concat();
-    let input = ProgramInput { context_in: Some(&mut context), ..ProgramInput::default() };
-    let output = skeleton.progs.find_memory.test_run(input).map_err(io::Error::other)?;
-    match output.return_value {
-        0 => Ok(()),
-        _ => Err(io::Error::new(io::ErrorKind::NotFound, "it lies nowhere in the first 4 TiB")),
+    let (frame, descriptor) = (frame_of(&page)?, u64::from(reader.as_raw_fd().unsigned_abs()));
+    for first_step in (0..STEPS_MAX).step_by(STEPS) {
+        // As `memory_search` in `bpf/event.h` has it: the last word holds two numbers.
+        let words = [secret[0], secret[1], frame, descriptor | first_step << 32];
+        let mut context = words.map(u64::to_le_bytes).concat();
+        let input = ProgramInput { context_in: Some(&mut context), ..ProgramInput::default() };
+        let output = skeleton.progs.find_memory.test_run(input).map_err(io::Error::other)?;
+        if output.return_value == 0 {
+            return Ok(());
+        }
     }
+    Err(io::Error::new(io::ErrorKind::NotFound, "it lies nowhere in the first 4 TiB"))
 }
 
 fn frame_of(page: &Page) -> io::Result<u64> {
