@@ -7,8 +7,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-/// What the documentation promises, and a moment for a machine that is busy with other tests.
-const WITHIN: Duration = Duration::from_secs(6);
+/// It is noticed within 5 s; until it is on disk a machine that is busy with other tests may take longer.
+const WITHIN: Duration = Duration::from_secs(12);
 const CATEGORY: &str = "Defense Evasion: Detection Impaired";
 
 fn kill(signal: &str, pid: i32) {
