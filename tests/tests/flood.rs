@@ -122,11 +122,16 @@ fn check_texts(compile: &[&str]) {
     let urva = Urva::start().unwrap();
     let container = || Runc::container(&Rootfs::debian().unwrap()).start().unwrap();
     let (loud, quiet) = (container(), container());
-    for name in ["loud", "quiet"] {
-        // Both interpreters are known then, and so is what they compile at each start.
-        let of = if name == "loud" { &loud } else { &quiet };
-        of.exec(["python3", "-c", "exec('1')"]).unwrap();
-        of.exec(["bash", "-c", "eval :"]).unwrap();
+    // What an interpreter compiles before urva is attached to it is seen by nobody, and counted by nobody.
+    for of in [&loud, &quiet] {
+        for run in [hidden, hidden_in_bash] {
+            let is_attached = |number: &u32| {
+                let case = format!("before the flood {number}");
+                run(of, &case);
+                urva.wait_for_finding(of.id(), Duration::from_secs(5), |found| shows(found, &case)).is_ok()
+            };
+            (0..10).find(is_attached).unwrap();
+        }
     }
     let before = resident(&urva);
     thread::scope(|scope| {
@@ -178,6 +183,13 @@ fn hidden(container: &Container, case: &str) {
     fs::write(container.root().join("opt/data.bin"), flipped).unwrap();
     let script = format!("exec(bytes(b ^ 90 for b in open('/opt/data.bin', 'rb').read()).decode()) # {case}");
     container.exec(["python3", "-c", &script]).unwrap();
+}
+
+/// The same in Bash.
+fn hidden_in_bash(container: &Container, case: &str) {
+    let text = variant("malicious.token-theft.sh", case).unwrap();
+    container.write_file("/opt/data.sh", &text).unwrap();
+    container.exec(["bash", "-c", &format!("eval \"$(cat /opt/data.sh)\" # {case}")]).unwrap();
 }
 
 /// Whether a layer of the finding is the text of this case.
