@@ -199,6 +199,18 @@ impl Urva {
         found.with_context(|| format!("urva runs no {role}"))
     }
 
+    /// What the processes in these roles hold in memory together, in KiB.
+    pub fn resident(&self, roles: &[&str]) -> Result<u64> {
+        let of = |role: &&str| {
+            let path = format!("/proc/{}/status", self.process(role)?);
+            let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+            number.with_context(|| format!("{path} tells no VmRSS"))
+        };
+        roles.iter().map(of).sum()
+    }
+
     /// Waits until a finding of the container fulfils the condition, and returns it.
     pub fn wait_for_finding(
         &self,

@@ -133,7 +133,7 @@ fn check_texts(compile: &[&str]) {
             (0..10).find(is_attached).unwrap();
         }
     }
-    let before = resident(&urva);
+    let before = urva.resident(&["sensor", "detector"]).unwrap();
     thread::scope(|scope| {
         let done = scope.spawn(|| loud.exec(compile.iter().copied()).unwrap());
         thread::sleep(Duration::from_millis(300));
@@ -147,7 +147,7 @@ fn check_texts(compile: &[&str]) {
         let case = format!("beside a flood of texts {number}");
         urva.wait_for_finding(quiet.id(), WITHIN, |found| shows(found, &case)).unwrap();
     }
-    let grown = resident(&urva).saturating_sub(before);
+    let grown = urva.resident(&["sensor", "detector"]).unwrap().saturating_sub(before);
     println!("sensor and detector have grown by {} MiB", grown / 1024);
     assert!(grown < 256 * 1024, "sensor and detector have grown by {grown} KiB");
     // What comes last is judged last, and is lost itself as long as there is no room.
@@ -195,16 +195,6 @@ fn hidden_in_bash(container: &Container, case: &str) {
 /// Whether a layer of the finding is the text of this case.
 fn shows(found: &Found, case: &str) -> bool {
     found.property("Runtime_Layers").contains(case)
-}
-
-/// What sensor and detector hold in memory together, in KiB.
-fn resident(urva: &Urva) -> u64 {
-    let of = |role| {
-        let status = fs::read_to_string(format!("/proc/{}/status", urva.process(role).unwrap())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
-    };
-    of("sensor") + of("detector")
 }
 
 #[test]

@@ -118,23 +118,13 @@ fn a_sparse_file_of_3_gb_costs_neither_time_nor_memory() {
     let shell = variant("malicious.reverse-shell.sh", "sparse").unwrap() + "exit 0\n";
     bench.container.write_file("/opt/sparse.sh", &shell).unwrap();
     File::options().write(true).open(bench.path("/opt/sparse.sh")).unwrap().set_len(3_000_000_000).unwrap();
-    let before = resident(&bench.urva);
+    let before = bench.urva.resident(&["sensor", "detector"]).unwrap();
     bench.run(&["timeout", "5", "bash", "/opt/sparse.sh"]);
     let found = bench.any();
     assert_eq!(size(&found), "3000000000");
     assert!(found.coverage().contains("only a first part of the file is hashed"), "{}", found.coverage());
-    let grown = resident(&bench.urva).saturating_sub(before);
+    let grown = bench.urva.resident(&["sensor", "detector"]).unwrap().saturating_sub(before);
     assert!(grown < 32 * 1024, "sensor and detector grew by {grown} KiB");
-}
-
-/// What sensor and detector hold in memory together, in KiB.
-fn resident(urva: &Urva) -> u64 {
-    let of = |role| {
-        let status = fs::read_to_string(format!("/proc/{}/status", urva.process(role).unwrap())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
-    };
-    of("sensor") + of("detector")
 }
 
 #[test]

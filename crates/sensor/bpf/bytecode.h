@@ -385,17 +385,9 @@ static __noinline int look_at_code(struct walk *walk, struct task_struct *task, 
     event->budget = budget_of(task);
     if (!may_send(event->budget, event->time, 1 + code->used / BUDGET_PIECE))
         return 0;
-    fill_process(event, task);
-    struct frames *frames = frames_of(event);
-    if (frames)
-        event->caller = find_caller(frames, event->stack);
-    bool is_held = hold_current(task, event->pid, event->start_time);
-    if (is_held)
-        event->flags |= TEXT_HELD;
+    prepare(event, task);
     if (!send_code(walk)) {
-        count_lost(event->budget);
-        if (is_held)
-            let_go(event->pid);
+        give_up(event);
         return 0;
     }
     bpf_map_update_elem(&sent, &key, &yes, BPF_ANY);

@@ -375,6 +375,25 @@ static __always_inline struct frames *frames_of(struct text_event *event) {
     return bpf_map_lookup_elem(&callers, &event->thread);
 }
 
+/* Before a text, or code, is sent: says who compiles it and within what, and stops the process where it is to
+ * be held. Returns the calls of this thread that are known. */
+static __always_inline struct frames *prepare(struct text_event *event, struct task_struct *task) {
+    fill_process(event, task);
+    struct frames *frames = frames_of(event);
+    if (frames)
+        event->caller = find_caller(frames, event->stack);
+    if (hold_current(task, event->pid, event->start_time))
+        event->flags |= TEXT_HELD;
+    return frames;
+}
+
+/* It could not be sent: it is counted, and nobody waits for a verdict. */
+static __always_inline void give_up(struct text_event *event) {
+    count_lost(event->budget);
+    if (event->flags & TEXT_HELD)
+        let_go(event->pid);
+}
+
 static __always_inline void look(struct room *room, struct task_struct *task, struct pt_regs *ctx) {
     struct text_event *event = &room->event;
     __u64 text = PT_REGS_PARM1(ctx);
@@ -397,17 +416,9 @@ static __always_inline void look(struct room *room, struct task_struct *task, st
         /* Bash names the text's origin; Python's is an object, of which user space makes what it can. */
         if (bpf_probe_read_user(event->name, sizeof(event->name), (void *)PT_REGS_PARM2(ctx)))
             event->flags |= TEXT_NAMELESS;
-        fill_process(event, task);
-        struct frames *frames = frames_of(event);
-        if (frames)
-            event->caller = find_caller(frames, event->stack);
-        bool is_held = hold_current(task, event->pid, event->start_time);
-        if (is_held)
-            event->flags |= TEXT_HELD;
+        struct frames *frames = prepare(event, task);
         if (!send_text(room, text)) {
-            count_lost(event->budget);
-            if (is_held)
-                let_go(event->pid);
+            give_up(event);
             return;
         }
         key.key = event->key;

@@ -176,7 +176,7 @@ fn known(found: Found) -> Option<Box<Capture>> {
 impl Queue {
     /// Has a text wait for its exec. It comes back where there is no room.
     fn park(&mut self, text: Text, until: u64) -> Option<Text> {
-        let share = self.shares.entry(text.header.budget).or_default();
+        let share = self.shares.get(&text.header.budget).copied().unwrap_or_default();
         let (own, all) = (share.with(&text), self.all.with(&text));
         let fits = own.texts <= PARKED_MAX
             && own.bytes <= PARKED_BYTES_MAX
@@ -185,7 +185,8 @@ impl Queue {
         if !fits {
             return Some(text);
         }
-        (*share, self.all) = (own, all);
+        self.shares.insert(text.header.budget, own);
+        self.all = all;
         let parked = self.parked.entry(text.exec()).or_insert(Parked { until, ..Parked::default() });
         parked.until = parked.until.min(until);
         parked.texts.push_back(text);

@@ -94,7 +94,7 @@ impl Lineage {
     ) -> Option<Finding> {
         let execution = capture.execution();
         // Where a script takes long to be read, its text may have come first, as the interpreter compiled it.
-        let verdict = verdict.filter(|_| !self.alone.contains(&text_of(capture)));
+        let verdict = verdict.filter(|_| self.alone.is_empty() || !self.alone.contains(&text_of(capture)));
         if self.scripts.contains_key(&execution) {
             return self.change(execution, |script| {
                 script.capture.clone_from(capture);
