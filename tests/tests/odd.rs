@@ -141,7 +141,14 @@ fn a_script_that_deletes_itself_at_once_is_read_all_the_same() {
     let findings = bench.settle();
     println!("{} of 5 were read in time", findings.len());
     for found in &findings {
-        assert!(found.contents().contains("# deleted") && found.path() == Some("/opt/deleted.py"));
+        assert!(
+            found.contents().contains("# deleted") && found.path() == Some("/opt/deleted.py"),
+            "{:?} {} {} {}",
+            found.path(),
+            found.coverage(),
+            found.property("Decided_By_Layer"),
+            found.contents()
+        );
     }
 }
 
