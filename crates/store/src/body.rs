@@ -1,13 +1,12 @@
 //! A finding, taken apart for its row and put together again.
 
+use crate::sql::Row;
 use evidence::{
     Capture, Container, Content, Finding, FindingId, Judged, Metadata, Sha256, State, Subject, Timestamp,
     Untrusted,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 use sqlx::error::BoxDynError;
-use sqlx::sqlite::SqliteRow;
 
 use crate::from_sql;
 
@@ -62,23 +61,23 @@ pub(crate) const SELECT: &str = "SELECT id, state, first_seen, last_seen, count,
      FROM findings LEFT JOIN scripts ON sha256 = content_sha256 WHERE seq = $1";
 
 /// Puts a finding together from a row of [`SELECT`].
-pub(crate) fn read(row: &SqliteRow) -> Result<Finding, BoxDynError> {
-    let Body { mut finding, head_bytes, text_is_argument } = from_json(row.try_get("body")?)?;
+pub(crate) fn read(row: &Row) -> Result<Finding, BoxDynError> {
+    let Body { mut finding, head_bytes, text_is_argument } = from_json(&row.get::<String>("body")?)?;
     if let Subject::Script(judged) = &mut finding.subject {
-        put_text(&mut judged.capture.script.content, row.try_get("text")?, head_bytes)?;
+        put_text(&mut judged.capture.script.content, row.get("text")?, head_bytes)?;
         if text_is_argument {
             put_argument(&mut judged.capture);
         }
     }
-    let container: Option<&str> = row.try_get("container")?;
-    *finding.container_mut() = container.map(serde_json::from_str).transpose()?;
-    finding.id = FindingId::parse(row.try_get("id")?).ok_or("its id is not hexadecimal")?;
-    finding.state = state(row.try_get("state")?)?;
-    finding.first_seen = Timestamp(from_sql(row.try_get("first_seen")?));
-    finding.last_seen = Timestamp(from_sql(row.try_get("last_seen")?));
-    finding.count = from_sql(row.try_get("count")?);
-    let digest: &[u8] = row.try_get("content_sha256")?;
-    finding.content_sha256 = Sha256(digest.try_into()?);
+    let container: Option<String> = row.get("container")?;
+    *finding.container_mut() = container.as_deref().map(serde_json::from_str).transpose()?;
+    finding.id = FindingId::parse(&row.get::<String>("id")?).ok_or("its id is not hexadecimal")?;
+    finding.state = state(&row.get::<String>("state")?)?;
+    finding.first_seen = Timestamp(from_sql(row.get("first_seen")?));
+    finding.last_seen = Timestamp(from_sql(row.get("last_seen")?));
+    finding.count = from_sql(row.get("count")?);
+    let digest: Vec<u8> = row.get("content_sha256")?;
+    finding.content_sha256 = Sha256(digest.as_slice().try_into()?);
     Ok(finding)
 }
 

@@ -2,6 +2,7 @@
 
 use evidence::FindingId;
 use evidence::text::escape;
+use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -27,7 +28,7 @@ pub enum StoreError {
     },
     #[error(
         "the database {} has schema version {found}, this urva knows versions up to {known}: \
-         install the newer urva again, or move the file away to begin a new one",
+         install the newer urva again, or move the file away (name another database) to begin a new one",
         shown(path)
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
@@ -63,7 +64,19 @@ pub enum StoreError {
         shown(path)
     )]
     Busy { path: PathBuf },
-    #[error("{address:?} names no database that urva knows: give a path, or sqlite:///PATH")]
+    #[error(
+        "the database {} cannot be reached ({detail}): see whether it runs; urva tries again",
+        shown(path)
+    )]
+    Unreachable { path: PathBuf, detail: String },
+    #[error(
+        "the database {} refuses urva ({detail}): correct the user, the password and the rights of the user in it",
+        shown(path)
+    )]
+    Refused { path: PathBuf, detail: String },
+    #[error(
+        "{address:?} names no database that urva knows: give a path, sqlite:///PATH, or postgres://USER@HOST/DATABASE"
+    )]
     UnknownAddress { address: String },
     #[error("no finding has an id that begins with {id}: `urva findings list` shows what there is")]
     NotFound { id: FindingId },
@@ -80,6 +93,14 @@ pub enum StoreError {
     Unreadable { path: PathBuf, id: FindingId, detail: String },
     #[error("could not {doing} in {}: {detail}", shown(path))]
     Failed { path: PathBuf, doing: &'static str, detail: String },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later with nothing changed but the weather: a database that is away or
+    /// busy, a disk that is full. Nothing of the call has been recorded then, or what has is known again when it is repeated.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Busy { .. } | Self::DiskFull { .. })
+    }
 }
 
 fn shown(path: &Path) -> String {
@@ -109,22 +130,60 @@ mod code {
 }
 
 /// The extended result code of SQLite, where the error is SQLite's.
-pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
-    let sqlx::Error::Database(error) = error else { return None };
+fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
+    let error = error.as_database_error()?;
     error.try_downcast_ref::<SqliteError>()?;
     error.code()?.parse().ok()
 }
 
+/// The SQLSTATE, where the error is PostgreSQL's: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    Some(error.code().to_owned())
+}
+
+/// Whether the connection is of no use any more.
+pub(crate) fn is_disconnected(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        // 57P: the server stops, or the connection was ended; 25P03: a transaction was idle for too long.
+        _ => sqlstate(error)
+            .is_some_and(|state| state.starts_with("57P") || state.starts_with("08") || state == "25P03"),
+    }
+}
+
 /// Turns what the driver says into what the user can act on.
 pub(crate) fn explain(path: &Path, doing: &'static str, error: sqlx::Error) -> StoreError {
-    let path = path.to_owned();
-    let detail = error.to_string();
-    if let sqlx::Error::Io(error) = error {
-        return explain_io(&path, doing, &error);
+    if let Some(code) = sqlite_code(&error) {
+        return explain_sqlite(path, doing, code, error.to_string());
     }
-    let Some(code) = sqlite_code(&error) else {
-        return StoreError::Failed { path, doing, detail };
-    };
+    if let Some(state) = sqlstate(&error) {
+        return explain_postgres(path, doing, &state, &error);
+    }
+    let path = path.to_owned();
+    match error {
+        sqlx::Error::Io(error) if is_server(&path) => {
+            StoreError::Unreachable { path, detail: error.to_string() }
+        }
+        sqlx::Error::Io(error) => explain_io(&path, doing, &error),
+        error if is_server(&path) && is_disconnected(&error) => {
+            StoreError::Unreachable { path, detail: error.to_string() }
+        }
+        error => StoreError::Failed { path, doing, detail: error.to_string() },
+    }
+}
+
+/// Paths of files are absolute.
+fn is_server(path: &Path) -> bool {
+    !path.is_absolute()
+}
+
+fn explain_sqlite(path: &Path, doing: &'static str, code: i32, detail: String) -> StoreError {
+    let path = path.to_owned();
     match code & 0xff {
         code::FULL => StoreError::DiskFull { path },
         _ if code == code::IOERR_SHMSIZE => StoreError::DiskFull { path },
@@ -133,6 +192,23 @@ pub(crate) fn explain(path: &Path, doing: &'static str, error: sqlx::Error) -> S
         code::READONLY | code::PERM | code::CANTOPEN => StoreError::NotWritable { path, detail },
         code::BUSY | code::LOCKED => StoreError::Busy { path },
         _ => StoreError::Failed { path, doing, detail },
+    }
+}
+
+fn explain_postgres(path: &Path, doing: &'static str, state: &str, error: &sqlx::Error) -> StoreError {
+    let path = path.to_owned();
+    // The driver's own words name the driver as well.
+    let detail = error.as_database_error().map_or_else(String::new, |error| error.message().to_owned());
+    let class = state.get(..2).unwrap_or_default();
+    match (class, state) {
+        (_, "53100") => StoreError::DiskFull { path },
+        ("28" | "3D", _) | (_, "42501") => StoreError::Refused { path, detail },
+        (_, "25006") => StoreError::NotWritable { path, detail },
+        // Locks that others hold, and deadlocks.
+        (_, "55P03" | "40001" | "40P01") => StoreError::Busy { path },
+        ("08" | "53" | "57", _) | (_, "25P03") => StoreError::Unreachable { path, detail },
+        ("XX", "XX001" | "XX002") => StoreError::Corrupt { path, detail },
+        _ => StoreError::Failed { path, doing, detail: format!("{detail}, SQLSTATE {state}") },
     }
 }
 

@@ -8,8 +8,12 @@
 //! [`Store`] is one concrete type. What a caller gets from it does not tell which database is behind it.
 //!
 //! # Guarantees
-//! - When [`Store::record`] returns, its findings survive `kill -9` and a power cut (WAL, `synchronous=FULL`).
+//! - When [`Store::record`] returns, its findings survive `kill -9` and a power cut (SQLite: WAL, `synchronous=FULL`;
+//!   PostgreSQL: `synchronous_commit=on`).
 //! - A batch is recorded wholly or not at all.
+//! - Any number of processes may write to one database. What one writes, it writes while nobody else does.
+//! - A call that fails because the database is away, busy or full may be repeated ([`StoreError::is_temporary`]): what had been
+//!   recorded after all is known again.
 //! - A file that is not a database of urva, that is damaged or too new, is refused and never changed. Damage in
 //!   a database of more than 32 MiB may show only when it is met.
 //! - Bytes of any kind in paths, arguments and texts come back as they were.
@@ -19,15 +23,17 @@ mod error;
 mod gaps;
 mod lock;
 mod open;
+mod postgres;
 mod query;
 mod record;
 mod retain;
 mod runs;
 mod session;
+mod sql;
+mod sqlite;
 
-use session::Session;
-use std::path::{Path, PathBuf};
-use tokio::sync::Mutex;
+use session::Pool;
+use std::path::Path;
 
 pub use error::StoreError;
 pub use lock::StateLock;
@@ -36,28 +42,26 @@ pub use record::{Outcome, Recorded};
 pub use retain::{Removed, RetentionPolicy};
 pub use runs::{Begun, Counters, Loss, Previous, Run, RunId, RunStart};
 
-/// The database, open. One connection, so calls wait for each other; SQLite itself works on a thread of its own.
+/// The database, open. Calls that write wait for each other; a few may read at the same time.
 #[derive(Debug)]
 pub struct Store {
-    path: PathBuf,
-    session: Mutex<Session>,
+    pool: Pool,
 }
 
 impl Store {
-    /// The database's file.
+    /// The database's file; for PostgreSQL its address, without the password.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.pool.source().path()
     }
 
-    /// Closes the database and moves what is in the WAL into it. Dropping a store loses nothing either; it
+    /// Closes the database; SQLite then moves what is in the WAL into it. Dropping a store loses nothing either; it
     /// leaves that work to the next one.
     ///
     /// # Errors
     /// Where the disk refuses the last write. Nothing that was recorded is lost then.
     pub async fn close(self) -> Result<(), StoreError> {
-        let Self { path, session } = self;
-        let closed = sqlx::Connection::close(session.into_inner().connection).await;
-        closed.map_err(|error| error::explain(&path, "close the database", error))
+        let path = self.path().to_owned();
+        self.pool.close().await.map_err(|error| error::explain(&path, "close the database", error))
     }
 }
 

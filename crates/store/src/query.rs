@@ -2,10 +2,9 @@
 
 use crate::body::{self, SELECT};
 use crate::session::Access;
+use crate::sql::{Connection, FromRow, Row, sql};
 use crate::{Store, StoreError, from_sql, to_sql};
 use evidence::{Category, Execution, Finding, FindingId, State, Timestamp};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row};
 use std::fmt;
 
 /// The most findings of one page.
@@ -84,13 +83,13 @@ struct Entry {
     bytes: i64,
 }
 
-impl FromRow<'_, SqliteRow> for Entry {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Entry {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            seq: row.try_get("seq")?,
-            id: row.try_get("id")?,
-            last_seen: row.try_get("last_seen")?,
-            bytes: row.try_get("bytes")?,
+            seq: row.get("seq")?,
+            id: row.get("id")?,
+            last_seen: row.get("last_seen")?,
+            bytes: row.get("bytes")?,
         })
     }
 }
@@ -101,9 +100,9 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read. A single damaged row is none: see [`Page::unreadable`].
     pub async fn find(&self, query: &Query) -> Result<Page<Finding>, StoreError> {
-        let mut session = self.begin(Access::Read).await?;
-        let page = find(&mut session.connection, query).await;
-        self.end(session, "list findings", page).await
+        let mut transaction = self.begin(Access::Read).await?;
+        let page = find(transaction.connection(), query).await;
+        self.end(transaction, "list findings", page).await
     }
 
     /// The finding with this id, or the only one whose id begins so.
@@ -111,11 +110,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Ambiguous`], [`StoreError::Unreadable`] for a damaged row.
     pub async fn get(&self, prefix: &FindingId) -> Result<Finding, StoreError> {
-        let mut session = self.begin(Access::Read).await?;
-        let found = get(&mut session.connection, prefix).await;
-        match self.end(session, "read a finding", found).await?.one_of(prefix)? {
+        let mut transaction = self.begin(Access::Read).await?;
+        let found = get(transaction.connection(), prefix).await;
+        match self.end(transaction, "read a finding", found).await?.one_of(prefix)? {
             (_, Ok(finding)) => Ok(finding),
-            (id, Err(detail)) => Err(StoreError::Unreadable { path: self.path.clone(), id, detail }),
+            (id, Err(detail)) => Err(StoreError::Unreadable { path: self.path().to_owned(), id, detail }),
         }
     }
 
@@ -124,9 +123,9 @@ impl Store {
     /// # Errors
     /// As for [`Store::get`].
     pub async fn executions(&self, prefix: &FindingId, limit: u32) -> Result<Vec<Execution>, StoreError> {
-        let mut session = self.begin(Access::Read).await?;
-        let found = executions(&mut session.connection, prefix, limit).await;
-        self.end(session, "list executions", found).await?.one_of(prefix)
+        let mut transaction = self.begin(Access::Read).await?;
+        let found = executions(transaction.connection(), prefix, limit).await;
+        self.end(transaction, "list executions", found).await?.one_of(prefix)
     }
 }
 
@@ -148,16 +147,17 @@ impl<T> Found<T> {
 }
 
 async fn resolve(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     prefix: &FindingId,
 ) -> Result<Found<(i64, FindingId)>, sqlx::Error> {
     // `g` follows the last hexadecimal digit, so the range holds each id that begins with the prefix.
-    let rows: Vec<(i64, String)> =
-        sqlx::query_as("SELECT seq, id FROM findings WHERE id >= $1 AND id < $1 || 'g' ORDER BY id LIMIT $2")
-            .bind(prefix.as_str())
-            .bind(AMBIGUOUS_LIMIT)
-            .fetch_all(connection)
-            .await?;
+    let rows: Vec<(i64, String)> = connection
+        .all(
+            sql("SELECT seq, id FROM findings WHERE id >= $1 AND id < $1 || 'g' ORDER BY id LIMIT $2")
+                .bind(prefix.as_str())
+                .bind(AMBIGUOUS_LIMIT),
+        )
+        .await?;
     let parsed = |id: &str| FindingId::parse(id).unwrap_or_else(|| prefix.clone());
     Ok(match rows.as_slice() {
         [] => Found::Nothing,
@@ -168,7 +168,7 @@ async fn resolve(
 }
 
 async fn get(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     prefix: &FindingId,
 ) -> Result<Found<(FindingId, Result<Finding, String>)>, sqlx::Error> {
     Ok(match resolve(connection, prefix).await? {
@@ -179,7 +179,7 @@ async fn get(
 }
 
 async fn executions(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     prefix: &FindingId,
     limit: u32,
 ) -> Result<Found<Vec<Execution>>, sqlx::Error> {
@@ -188,14 +188,14 @@ async fn executions(
         Found::Nothing => return Ok(Found::Nothing),
         Found::Several(matches) => return Ok(Found::Several(matches)),
     };
-    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT at, pid, start_ticks FROM executions WHERE finding = $1
-         ORDER BY at DESC, start_ticks DESC, pid DESC LIMIT $2",
-    )
-    .bind(seq)
-    .bind(i64::from(limit))
-    .fetch_all(connection)
-    .await?;
+    let rows: Vec<(i64, i64, i64)> = connection
+        .all(
+            sql("SELECT at, pid, start_ticks FROM executions WHERE finding = $1
+         ORDER BY at DESC, start_ticks DESC, pid DESC LIMIT $2")
+            .bind(seq)
+            .bind(i64::from(limit)),
+        )
+        .await?;
     let execution = |(at, pid, start_ticks): (i64, i64, i64)| Execution {
         at: Timestamp(from_sql(at)),
         pid: u32::try_from(pid).unwrap_or(u32::MAX),
@@ -204,7 +204,7 @@ async fn executions(
     Ok(Found::One(rows.into_iter().map(execution).collect()))
 }
 
-async fn find(connection: &mut SqliteConnection, query: &Query) -> Result<Page<Finding>, sqlx::Error> {
+async fn find(connection: &mut Connection, query: &Query) -> Result<Page<Finding>, sqlx::Error> {
     let limit = page_limit(query.limit);
     let entries = entries(connection, query, limit).await?;
     let mut page = Page { items: Vec::new(), unreadable: Vec::new(), next: None };
@@ -232,22 +232,21 @@ fn page_limit(asked: u32) -> usize {
 
 /// One entry more than the limit, to see whether there is a next page.
 async fn entries(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     query: &Query,
     limit: usize,
 ) -> Result<Vec<Entry>, sqlx::Error> {
     let after = query.after.as_ref();
-    sqlx::query_as(
-        "SELECT seq, id, last_seen,
-             length(body) + COALESCE((SELECT length(text) FROM scripts WHERE sha256 = content_sha256), 0) AS bytes
+    connection.all(sql("SELECT seq, id, last_seen,
+             CAST(length(body) + COALESCE((SELECT length(text) FROM scripts WHERE sha256 = content_sha256), 0) AS BIGINT)
+                 AS bytes
          FROM findings
          WHERE ($1 IS NULL OR category = $1) AND ($2 IS NULL OR state = $2)
            AND ($3 IS NULL OR container_name = $3 OR substr(container_id, 1, length($3)) = $3)
            AND ($4 IS NULL OR pod = $4) AND ($5 IS NULL OR namespace = $5)
            AND ($6 IS NULL OR instr(image, $6) > 0)
            AND last_seen >= $7 AND first_seen <= $8 AND (last_seen, id) < ($9, $10)
-         ORDER BY last_seen DESC, id DESC LIMIT $11",
-    )
+         ORDER BY last_seen DESC, id DESC LIMIT $11")
     .bind(query.category.map(Category::module_name))
     .bind(query.state.map(State::as_str))
     .bind(query.container.as_deref())
@@ -259,13 +258,13 @@ async fn entries(
     .bind(after.map_or(i64::MAX, |cursor| cursor.last_seen))
     // Follows each id, so that the absence of a cursor lets even the last moment through.
     .bind(after.map_or("g", |cursor| &cursor.id))
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
-    .fetch_all(connection)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)))
     .await
 }
 
 /// One finding. The inner error says why the row cannot be read back.
-async fn load(connection: &mut SqliteConnection, seq: i64) -> Result<Result<Finding, String>, sqlx::Error> {
-    let row = sqlx::query(SELECT).bind(seq).fetch_one(connection).await?;
-    Ok(body::read(&row).map_err(|error| error.to_string()))
+async fn load(connection: &mut Connection, seq: i64) -> Result<Result<Finding, String>, sqlx::Error> {
+    let rows = connection.rows(sql(SELECT).bind(seq)).await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    Ok(body::read(row).map_err(|error| error.to_string()))
 }

@@ -3,10 +3,9 @@
 use crate::body::{Body, Parts, from_json, lacks, metadata_rank, to_json};
 use crate::retain::remove_script;
 use crate::session::Access;
+use crate::sql::{Connection, FromRow, Row, sql};
 use crate::{Store, StoreError, from_sql, to_sql};
 use evidence::{Container, Finding, FindingId};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row};
 use std::time::Duration;
 
 /// Executions that are kept for each finding, the newest ones. The count goes on.
@@ -49,17 +48,17 @@ struct Match {
     known: bool,
 }
 
-impl FromRow<'_, SqliteRow> for Match {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Match {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            seq: row.try_get("seq")?,
-            id: row.try_get("id")?,
-            count: row.try_get("count")?,
-            first_seen: row.try_get("first_seen")?,
-            last_seen: row.try_get("last_seen")?,
-            metadata: row.try_get("metadata")?,
-            content_sha256: row.try_get("content_sha256")?,
-            known: row.try_get("known")?,
+            seq: row.get("seq")?,
+            id: row.get("id")?,
+            count: row.get("count")?,
+            first_seen: row.get("first_seen")?,
+            last_seen: row.get("last_seen")?,
+            metadata: row.get("metadata")?,
+            content_sha256: row.get("content_sha256")?,
+            known: row.get("known")?,
         })
     }
 }
@@ -83,9 +82,9 @@ impl Store {
         if findings.is_empty() {
             return Ok(Vec::new());
         }
-        let mut session = self.begin(Access::Write).await?;
-        let recorded = record_all(&mut session.connection, findings, fold_window).await;
-        self.end(session, "record findings", recorded).await
+        let mut transaction = self.begin(Access::Write).await?;
+        let recorded = record_all(transaction.connection(), findings, fold_window).await;
+        self.end(transaction, "record findings", recorded).await
     }
 
     /// Puts metadata that came late into each finding of the container, unless more is known there already.
@@ -94,14 +93,14 @@ impl Store {
     /// # Errors
     /// As for [`Store::record`].
     pub async fn complete_container(&self, container: &Container) -> Result<u64, StoreError> {
-        let mut session = self.begin(Access::Write).await?;
-        let changed = complete(&mut session.connection, container, None).await;
-        self.end(session, "complete a container", changed).await
+        let mut transaction = self.begin(Access::Write).await?;
+        let changed = complete(transaction.connection(), container, None).await;
+        self.end(transaction, "complete a container", changed).await
     }
 }
 
 async fn record_all(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     findings: &[Finding],
     fold_window: Duration,
 ) -> Result<Vec<Recorded>, sqlx::Error> {
@@ -113,7 +112,7 @@ async fn record_all(
 }
 
 async fn record_one(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     finding: &Finding,
     fold_window: Duration,
 ) -> Result<Recorded, sqlx::Error> {
@@ -138,15 +137,14 @@ async fn record_one(
 
 /// The finding that knows the execution already, else the newest one to fold it into.
 async fn find_match(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     finding: &Finding,
     fold_window: Duration,
 ) -> Result<Option<Match>, sqlx::Error> {
     let execution = finding.execution();
     let at = to_sql(execution.at.0);
     let window = i64::try_from(fold_window.as_nanos()).unwrap_or(i64::MAX);
-    sqlx::query_as(
-        "SELECT * FROM (SELECT seq, id, count, first_seen, last_seen, metadata, state, content_sha256,
+    connection.first(sql("SELECT * FROM (SELECT seq, id, count, first_seen, last_seen, metadata, state, content_sha256,
              id = $4 OR EXISTS (SELECT 1 FROM executions
                                 WHERE finding = seq AND pid = $5 AND start_ticks = $6) AS known
              FROM findings
@@ -155,8 +153,7 @@ async fn find_match(
                     AND (SELECT substr(text, 1, length($9)) FROM scripts WHERE sha256 = content_sha256) = $9)
              ) AS candidate
          WHERE known OR (state = 'ACTIVE' AND last_seen >= $7 AND first_seen <= $8)
-         ORDER BY id = $4 DESC, known DESC, last_seen DESC LIMIT 1",
-    )
+         ORDER BY id = $4 DESC, known DESC, last_seen DESC LIMIT 1")
     .bind(&finding.content_sha256.0[..])
     .bind(finding.container_id())
     .bind(finding.category.module_name())
@@ -165,8 +162,7 @@ async fn find_match(
     .bind(execution.start_ticks.cast_signed())
     .bind(at.saturating_sub(window))
     .bind(at.saturating_add(window))
-    .bind(beginning_of(finding))
-    .fetch_optional(connection)
+    .bind(beginning_of(finding)))
     .await
 }
 
@@ -178,29 +174,29 @@ fn beginning_of(finding: &Finding) -> Option<Vec<u8>> {
 }
 
 async fn insert_text(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     finding: &Finding,
     text: Option<Vec<u8>>,
 ) -> Result<(), sqlx::Error> {
     let Some(text) = text else { return Ok(()) };
-    sqlx::query("INSERT INTO scripts (sha256, text) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(&finding.content_sha256.0[..])
-        .bind(text)
-        .execute(connection)
+    connection
+        .execute(
+            sql("INSERT INTO scripts (sha256, text) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(&finding.content_sha256.0[..])
+                .bind(text),
+        )
         .await
         .map(|_| ())
 }
 
-async fn insert(connection: &mut SqliteConnection, finding: &Finding) -> Result<(), sqlx::Error> {
+async fn insert(connection: &mut Connection, finding: &Finding) -> Result<(), sqlx::Error> {
     let parts = Parts::of(finding)?;
     insert_text(connection, finding, parts.text).await?;
     let container = finding.container();
     let pod = container.and_then(|container| container.pod.as_ref());
-    let seq: i64 = sqlx::query_scalar(
-        "INSERT INTO findings (id, category, state, first_seen, last_seen, count, content_sha256, container_id,
+    let seq: i64 = connection.one(sql("INSERT INTO findings (id, category, state, first_seen, last_seen, count, content_sha256, container_id,
              metadata, container_name, image, namespace, pod, container, body)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING seq",
-    )
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING seq")
     .bind(finding.id.as_str())
     .bind(finding.category.module_name())
     .bind(finding.state.as_str())
@@ -215,49 +211,43 @@ async fn insert(connection: &mut SqliteConnection, finding: &Finding) -> Result<
     .bind(pod.and_then(|pod| pod.namespace.as_deref()))
     .bind(pod.and_then(|pod| pod.name.as_deref()))
     .bind(container.map(to_json).transpose()?)
-    .bind(parts.body)
-    .fetch_one(&mut *connection)
+    .bind(parts.body))
     .await?;
     insert_execution(connection, finding, seq).await
 }
 
 async fn insert_execution(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     finding: &Finding,
     seq: i64,
 ) -> Result<(), sqlx::Error> {
     let execution = finding.execution();
-    sqlx::query("INSERT INTO executions (finding, pid, start_ticks, at) VALUES ($1, $2, $3, $4)")
-        .bind(seq)
-        .bind(i64::from(execution.pid))
-        .bind(execution.start_ticks.cast_signed())
-        .bind(to_sql(execution.at.0))
-        .execute(connection)
+    connection
+        .execute(
+            sql("INSERT INTO executions (finding, pid, start_ticks, at) VALUES ($1, $2, $3, $4)")
+                .bind(seq)
+                .bind(i64::from(execution.pid))
+                .bind(execution.start_ticks.cast_signed())
+                .bind(to_sql(execution.at.0)),
+        )
         .await
         .map(|_| ())
 }
 
 /// One more execution of a known finding. Its capture becomes that of the latest one. Returns the new count.
-async fn count_in(
-    connection: &mut SqliteConnection,
-    finding: &Finding,
-    found: &Match,
-) -> Result<u64, sqlx::Error> {
+async fn count_in(connection: &mut Connection, finding: &Finding, found: &Match) -> Result<u64, sqlx::Error> {
     let before = from_sql(found.count);
     let count = before.saturating_add(finding.count.max(1));
     // The body of a text's beginning does not fit the whole text.
     let is_same = finding.content_sha256.0[..] == found.content_sha256[..];
     let is_latest = is_same && to_sql(finding.last_seen.0) >= found.last_seen;
     let body = if is_latest { Some(Parts::of(finding)?.body) } else { None };
-    sqlx::query(
-        "UPDATE findings SET count = $1, first_seen = $2, last_seen = $3, body = COALESCE($4, body) WHERE seq = $5",
-    )
+    connection.execute(sql("UPDATE findings SET count = $1, first_seen = $2, last_seen = $3, body = COALESCE($4, body) WHERE seq = $5")
     .bind(to_sql(count))
     .bind(found.first_seen.min(to_sql(finding.first_seen.0)))
     .bind(found.last_seen.max(to_sql(finding.last_seen.0)))
     .bind(body)
-    .bind(found.seq)
-    .execute(&mut *connection)
+    .bind(found.seq))
     .await?;
     insert_execution(connection, finding, found.seq).await?;
     if count > KEPT_EXECUTIONS.unsigned_abs() && count / TRIMMED_EACH != before / TRIMMED_EACH {
@@ -266,34 +256,27 @@ async fn count_in(
     Ok(count)
 }
 
-async fn trim_executions(connection: &mut SqliteConnection, seq: i64) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "DELETE FROM executions WHERE finding = $1 AND (pid, start_ticks) NOT IN
+async fn trim_executions(connection: &mut Connection, seq: i64) -> Result<(), sqlx::Error> {
+    connection
+        .execute(
+            sql("DELETE FROM executions WHERE finding = $1 AND (pid, start_ticks) NOT IN
              (SELECT pid, start_ticks FROM executions WHERE finding = $1
-              ORDER BY at DESC, start_ticks DESC, pid DESC LIMIT $2)",
-    )
-    .bind(seq)
-    .bind(KEPT_EXECUTIONS)
-    .execute(connection)
-    .await
-    .map(|_| ())
+              ORDER BY at DESC, start_ticks DESC, pid DESC LIMIT $2)")
+            .bind(seq)
+            .bind(KEPT_EXECUTIONS),
+        )
+        .await
+        .map(|_| ())
 }
 
 /// A second report of the execution that the finding shows replaces the first where it knows more: a hash
 /// that took its time, a text that has grown, texts that the script compiled meanwhile. A body that cannot be read any
 /// more is replaced as well.
-async fn improve(
-    connection: &mut SqliteConnection,
-    finding: &Finding,
-    found: &Match,
-) -> Result<(), sqlx::Error> {
-    let json: String = sqlx::query_scalar("SELECT body FROM findings WHERE seq = $1")
-        .bind(found.seq)
-        .fetch_one(&mut *connection)
-        .await?;
-    let text: Option<Vec<u8>> = sqlx::query_scalar("SELECT text FROM scripts WHERE sha256 = $1")
-        .bind(&found.content_sha256)
-        .fetch_optional(&mut *connection)
+async fn improve(connection: &mut Connection, finding: &Finding, found: &Match) -> Result<(), sqlx::Error> {
+    let json: String =
+        connection.one(sql("SELECT body FROM findings WHERE seq = $1").bind(found.seq)).await?;
+    let text: Option<Vec<u8>> = connection
+        .first(sql("SELECT text FROM scripts WHERE sha256 = $1").bind(&found.content_sha256[..]))
         .await?;
     let is_same = finding.content_sha256.0[..] == found.content_sha256[..];
     let is_better = from_json::<Body>(&json).map_or(is_same, |known| {
@@ -316,11 +299,13 @@ async fn improve(
     }
     let parts = Parts::of(finding)?;
     insert_text(connection, finding, parts.text).await?;
-    sqlx::query("UPDATE findings SET body = $1, content_sha256 = $2 WHERE seq = $3")
-        .bind(parts.body)
-        .bind(&finding.content_sha256.0[..])
-        .bind(found.seq)
-        .execute(&mut *connection)
+    connection
+        .execute(
+            sql("UPDATE findings SET body = $1, content_sha256 = $2 WHERE seq = $3")
+                .bind(parts.body)
+                .bind(&finding.content_sha256.0[..])
+                .bind(found.seq),
+        )
         .await?;
     if !is_same {
         remove_script(connection, &found.content_sha256).await?;
@@ -330,24 +315,21 @@ async fn improve(
 
 /// Writes what is known of a container into its findings, or into one of them.
 async fn complete(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     container: &Container,
     only: Option<i64>,
 ) -> Result<u64, sqlx::Error> {
     let pod = container.pod.as_ref();
-    let done = sqlx::query(
-        "UPDATE findings SET metadata = $2, container_name = $3, image = $4, namespace = $5, pod = $6, container = $7
-         WHERE container_id = $1 AND metadata <= $2 AND container <> $7 AND ($8 IS NULL OR seq = $8)",
-    )
-    .bind(&container.id)
+    let done = connection.execute(sql("UPDATE findings SET metadata = $2, container_name = $3, image = $4, namespace = $5, pod = $6, container = $7
+         WHERE container_id = $1 AND metadata <= $2 AND container <> $7 AND ($8 IS NULL OR seq = $8)")
+    .bind(container.id.as_str())
     .bind(metadata_rank(Some(container)))
     .bind(container.name.as_deref())
     .bind(container.image.as_deref())
     .bind(pod.and_then(|pod| pod.namespace.as_deref()))
     .bind(pod.and_then(|pod| pod.name.as_deref()))
     .bind(to_json(container)?)
-    .bind(only)
-    .execute(connection)
+    .bind(only))
     .await?;
-    Ok(done.rows_affected())
+    Ok(done)
 }

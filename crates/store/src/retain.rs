@@ -1,9 +1,9 @@
 //! Throwing away what is old or too much.
 
 use crate::session::Access;
+use crate::sql::{Connection, sql};
 use crate::{Store, StoreError, to_sql};
 use evidence::Timestamp;
-use sqlx::sqlite::SqliteConnection;
 use std::time::Duration;
 
 /// Findings that are removed in one transaction: short enough that a record in between does not wait long.
@@ -12,7 +12,7 @@ const BATCH: i64 = 500;
 /// Gaps that are kept, the newest ones, however young the others are.
 const KEPT_GAPS: i64 = 10_000;
 
-/// Pages that are given back to the file system after each batch.
+/// Pages that are given back to the file system after each batch. PostgreSQL does such work by itself.
 const VACUUM: &str = "PRAGMA incremental_vacuum(2000)";
 
 /// What to keep. The default keeps everything.
@@ -45,74 +45,71 @@ impl Store {
         let oldest = max_age.map_or(0, |age| to_sql(now.0.saturating_sub(age)));
         let mut removed = Removed::default();
         loop {
-            let mut session = self.begin(Access::Write).await?;
-            let step = remove_findings(&mut session.connection, oldest, policy.max_findings).await;
-            let (findings, scripts) = self.end(session, "remove old findings", step).await?;
+            let mut transaction = self.begin(Access::Write).await?;
+            let step = remove_findings(transaction.connection(), oldest, policy.max_findings).await;
+            let (findings, scripts) = self.end(transaction, "remove old findings", step).await?;
             removed.findings += findings;
             removed.scripts += scripts;
             if findings < BATCH.unsigned_abs() {
                 break;
             }
         }
-        let mut session = self.begin(Access::Write).await?;
-        let gaps = remove_gaps(&mut session.connection, oldest).await;
-        removed.gaps = self.end(session, "remove old gaps", gaps).await?;
+        let mut transaction = self.begin(Access::Write).await?;
+        let gaps = remove_gaps(transaction.connection(), oldest).await;
+        removed.gaps = self.end(transaction, "remove old gaps", gaps).await?;
         Ok(removed)
     }
 }
 
 /// One batch; returns how many findings and scripts went.
 async fn remove_findings(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     oldest: i64,
     max_findings: Option<u64>,
 ) -> Result<(u64, u64), sqlx::Error> {
-    let total: i64 = sqlx::query_scalar("SELECT count(*) FROM findings").fetch_one(&mut *connection).await?;
+    let total: i64 = connection.one(sql("SELECT count(*) FROM findings")).await?;
     let surplus = total.saturating_sub(max_findings.map_or(i64::MAX, to_sql)).clamp(0, BATCH);
-    let texts: Vec<Vec<u8>> = sqlx::query_scalar(
-        "DELETE FROM findings WHERE seq IN
+    let texts: Vec<Vec<u8>> = connection
+        .all(
+            sql("DELETE FROM findings WHERE seq IN
              (SELECT seq FROM findings WHERE last_seen < $1 ORDER BY last_seen, id LIMIT $2)
            OR seq IN (SELECT seq FROM findings ORDER BY last_seen, id LIMIT $3)
-         RETURNING content_sha256",
-    )
-    .bind(oldest)
-    .bind(BATCH)
-    .bind(surplus)
-    .fetch_all(&mut *connection)
-    .await?;
+         RETURNING content_sha256")
+            .bind(oldest)
+            .bind(BATCH)
+            .bind(surplus),
+        )
+        .await?;
     let mut scripts = 0;
     for text in &texts {
         scripts += remove_script(connection, text).await?;
     }
-    if !texts.is_empty() {
-        sqlx::raw_sql(VACUUM).execute(connection).await?;
+    if !texts.is_empty() && matches!(connection, Connection::Sqlite(_)) {
+        connection.run(VACUUM).await?;
     }
     Ok((u64::try_from(texts.len()).unwrap_or(u64::MAX), scripts))
 }
 
 /// Removes a text, unless a finding shows it.
-pub(crate) async fn remove_script(
-    connection: &mut SqliteConnection,
-    sha256: &[u8],
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(
-        "DELETE FROM scripts WHERE sha256 = $1
-           AND NOT EXISTS (SELECT 1 FROM findings WHERE content_sha256 = $1)",
-    )
-    .bind(sha256)
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected())
+pub(crate) async fn remove_script(connection: &mut Connection, sha256: &[u8]) -> Result<u64, sqlx::Error> {
+    let done = connection
+        .execute(
+            sql("DELETE FROM scripts WHERE sha256 = $1
+           AND NOT EXISTS (SELECT 1 FROM findings WHERE content_sha256 = $1)")
+            .bind(sha256),
+        )
+        .await?;
+    Ok(done)
 }
 
-async fn remove_gaps(connection: &mut SqliteConnection, oldest: i64) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(
-        "DELETE FROM gaps WHERE ended < $1
-           OR seq <= (SELECT seq FROM gaps ORDER BY seq DESC LIMIT 1 OFFSET $2)",
-    )
-    .bind(oldest)
-    .bind(KEPT_GAPS)
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected())
+async fn remove_gaps(connection: &mut Connection, oldest: i64) -> Result<u64, sqlx::Error> {
+    let done = connection
+        .execute(
+            sql("DELETE FROM gaps WHERE ended < $1
+           OR seq <= (SELECT seq FROM gaps ORDER BY seq DESC LIMIT 1 OFFSET $2)")
+            .bind(oldest)
+            .bind(KEPT_GAPS),
+        )
+        .await?;
+    Ok(done)
 }

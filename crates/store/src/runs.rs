@@ -2,11 +2,10 @@
 
 use crate::body::{from_json, to_json};
 use crate::session::Access;
+use crate::sql::{Connection, FromRow, Row as SqlRow, sql};
 use crate::{Store, StoreError, from_sql, to_sql};
 use evidence::{Gap, GapKind, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{FromRow, Row as _};
 use std::collections::BTreeMap;
 
 /// Runs that are kept, the newest ones.
@@ -139,14 +138,14 @@ struct Row {
     counters: String,
 }
 
-impl FromRow<'_, SqliteRow> for Row {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Row {
+    fn from_row(row: &SqlRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            id: row.try_get("id")?,
-            start: row.try_get("start")?,
-            alive_at: row.try_get("alive_at")?,
-            ended_at: row.try_get("ended_at")?,
-            counters: row.try_get("counters")?,
+            id: row.get("id")?,
+            start: row.get("start")?,
+            alive_at: row.get("alive_at")?,
+            ended_at: row.get("ended_at")?,
+            counters: row.get("counters")?,
         })
     }
 }
@@ -157,9 +156,9 @@ impl Store {
     /// # Errors
     /// Where the database cannot be written.
     pub async fn begin_run(&self, start: &RunStart) -> Result<Begun, StoreError> {
-        let mut session = self.begin(Access::Write).await?;
-        let begun = begin(&mut session.connection, start).await;
-        self.end(session, "begin a run", begun).await
+        let mut transaction = self.begin(Access::Write).await?;
+        let begun = begin(transaction.connection(), start).await;
+        self.end(transaction, "begin a run", begun).await
     }
 
     /// Says that the run is alive at `at`, and what it has counted.
@@ -183,10 +182,10 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn latest_run(&self) -> Result<Option<Run>, StoreError> {
-        let mut session = self.begin(Access::Read).await?;
-        let row = latest(&mut session.connection).await;
+        let mut transaction = self.begin(Access::Read).await?;
+        let row = latest(transaction.connection()).await;
         let run = row.and_then(|row| row.map(Row::into_run).transpose());
-        self.end(session, "read the latest run", run).await
+        self.end(transaction, "read the latest run", run).await
     }
 
     async fn update_run(
@@ -196,9 +195,9 @@ impl Store {
         ended_at: Option<Timestamp>,
         counters: &Counters,
     ) -> Result<(), StoreError> {
-        let mut session = self.begin(Access::Write).await?;
-        let updated = update(&mut session.connection, run, at, ended_at, counters).await;
-        self.end(session, "update a run", updated).await
+        let mut transaction = self.begin(Access::Write).await?;
+        let updated = update(transaction.connection(), run, at, ended_at, counters).await;
+        self.end(transaction, "update a run", updated).await
     }
 }
 
@@ -214,41 +213,44 @@ impl Row {
     }
 }
 
-async fn begin(connection: &mut SqliteConnection, start: &RunStart) -> Result<Begun, sqlx::Error> {
+async fn begin(connection: &mut Connection, start: &RunStart) -> Result<Begun, sqlx::Error> {
     let previous = latest(connection).await?.map(|row| Previous {
         alive_at: Timestamp(from_sql(row.ended_at.unwrap_or(row.alive_at))),
         ended_in_order: row.ended_at.is_some(),
     });
-    let id: i64 =
-        sqlx::query_scalar("INSERT INTO runs (start, alive_at, counters) VALUES ($1, $2, $3) RETURNING id")
-            .bind(to_json(start)?)
-            .bind(to_sql(start.started_at.0))
-            .bind(to_json(&Counters::default())?)
-            .fetch_one(&mut *connection)
-            .await?;
-    sqlx::query("DELETE FROM runs WHERE id <= $1").bind(id - KEPT_RUNS).execute(connection).await?;
+    let id: i64 = connection
+        .one(
+            sql("INSERT INTO runs (start, alive_at, counters) VALUES ($1, $2, $3) RETURNING id")
+                .bind(to_json(start)?)
+                .bind(to_sql(start.started_at.0))
+                .bind(to_json(&Counters::default())?),
+        )
+        .await?;
+    connection.execute(sql("DELETE FROM runs WHERE id <= $1").bind(id - KEPT_RUNS)).await?;
     Ok(Begun { id: RunId(id), previous })
 }
 
-async fn latest(connection: &mut SqliteConnection) -> Result<Option<Row>, sqlx::Error> {
-    sqlx::query_as("SELECT id, start, alive_at, ended_at, counters FROM runs ORDER BY id DESC LIMIT 1")
-        .fetch_optional(connection)
+async fn latest(connection: &mut Connection) -> Result<Option<Row>, sqlx::Error> {
+    connection
+        .first(sql("SELECT id, start, alive_at, ended_at, counters FROM runs ORDER BY id DESC LIMIT 1"))
         .await
 }
 
 async fn update(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     run: RunId,
     at: Timestamp,
     ended_at: Option<Timestamp>,
     counters: &Counters,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE runs SET alive_at = $1, ended_at = $2, counters = $3 WHERE id = $4")
-        .bind(to_sql(at.0))
-        .bind(ended_at.map(|time| to_sql(time.0)))
-        .bind(to_json(counters)?)
-        .bind(run.0)
-        .execute(connection)
+    connection
+        .execute(
+            sql("UPDATE runs SET alive_at = $1, ended_at = $2, counters = $3 WHERE id = $4")
+                .bind(to_sql(at.0))
+                .bind(ended_at.map(|time| to_sql(time.0)))
+                .bind(to_json(counters)?)
+                .bind(run.0),
+        )
         .await
         .map(|_| ())
 }

@@ -1,13 +1,16 @@
-//! What a store promises, as cases. Only `opening`, `weather` and `killing` know that a file is behind it.
+//! What a store promises, as cases: the same ones on both databases. Only `file` knows that a file is behind one, and only
+//! `network` that a server is.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::duplicate_mod, reason = "the same cases run on both databases")]
 
 mod child;
-mod killing;
-mod opening;
-mod querying;
-mod recording;
-mod retaining;
-mod runs;
+mod file;
+mod network;
+#[path = "cases/mod.rs"]
+mod on_postgres;
+#[path = "cases/mod.rs"]
+mod on_sqlite;
 mod samples;
-mod weather;
+mod sandbox;
+mod server;

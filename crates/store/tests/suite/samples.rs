@@ -6,39 +6,12 @@ use evidence::{
     Timestamp, Untrusted, Verdict, WholeFile,
 };
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
-use store::Store;
-use tempfile::TempDir;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// One day in 2026, in seconds; the tests' noon.
 pub(crate) const NOON: u64 = 1_795_262_400;
-
-/// A store in a folder that goes when the test ends.
-pub(crate) struct Sandbox {
-    pub(crate) folder: TempDir,
-    pub(crate) store: Store,
-}
-
-impl Sandbox {
-    pub(crate) async fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let store = Store::open(folder.path().join("urva.db")).await.unwrap();
-        Self { folder, store }
-    }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("urva.db")
-    }
-
-    /// Records one finding and returns it as it is read back.
-    pub(crate) async fn stored(&self, finding: &Finding) -> Finding {
-        let recorded = self.store.record(std::slice::from_ref(finding), HOUR).await.unwrap();
-        self.store.get(&recorded[0].id).await.unwrap()
-    }
-}
 
 /// An execution, `seconds` after noon, of a text in a container.
 pub(crate) fn execution(container: &str, text: &str, pid: u32, seconds: u64) -> Finding {

@@ -1,6 +1,7 @@
 //! The record of urva's own runs.
 
-use crate::samples::{NOON, Sandbox};
+use super::sandbox;
+use crate::samples::NOON;
 use evidence::{Gap, GapKind, Timestamp};
 use store::{Counters, Loss, Previous, RunStart};
 
@@ -20,14 +21,14 @@ fn at(seconds: u64) -> Timestamp {
 
 #[tokio::test]
 async fn the_first_run_has_none_before_it() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     assert_eq!(sandbox.store.latest_run().await.unwrap(), None);
     assert_eq!(sandbox.store.begin_run(&start(0)).await.unwrap().previous, None);
 }
 
 #[tokio::test]
 async fn a_run_that_was_killed_leaves_a_gap_from_its_last_sign_of_life() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let run = sandbox.store.begin_run(&start(0)).await.unwrap();
     sandbox.store.heartbeat(run.id, at(10), &Counters::default()).await.unwrap();
     let previous = sandbox.store.begin_run(&start(60)).await.unwrap().previous.unwrap();
@@ -38,7 +39,7 @@ async fn a_run_that_was_killed_leaves_a_gap_from_its_last_sign_of_life() {
 
 #[tokio::test]
 async fn a_run_that_was_stopped_says_so() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let run = sandbox.store.begin_run(&start(0)).await.unwrap();
     let mut counters = Counters {
         captured: 9,

@@ -23,7 +23,8 @@ fn a_killed_writer_loses_nothing_that_was_acknowledged() {
     let path = folder.path().join("urva.db");
     let mut acknowledged = BTreeSet::new();
     for _ in 0..ROUNDS {
-        let mut writer = Second::start("killing::a_killed_writer_loses_nothing_that_was_acknowledged", &path);
+        let mut writer =
+            Second::start("file::killing::a_killed_writer_loses_nothing_that_was_acknowledged", &path);
         acknowledged.insert(writer.hear().unwrap());
         std::thread::sleep(Duration::from_micros(random_below(50_000)));
         acknowledged.extend(writer.kill());
@@ -42,7 +43,8 @@ fn a_writer_killed_while_it_creates_the_database_leaves_one_that_can_be_opened()
     for _ in 0..ROUNDS {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("urva.db");
-        let test = "killing::a_writer_killed_while_it_creates_the_database_leaves_one_that_can_be_opened";
+        let test =
+            "file::killing::a_writer_killed_while_it_creates_the_database_leaves_one_that_can_be_opened";
         let writer = Second::start(test, &path);
         // About the time from the process's start to its first acknowledgement.
         std::thread::sleep(Duration::from_micros(random_below(25_000)));
@@ -60,7 +62,7 @@ fn a_reader_in_another_process_sees_what_the_writer_has_acknowledged() {
     }
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("urva.db");
-    let test = "killing::a_reader_in_another_process_sees_what_the_writer_has_acknowledged";
+    let test = "file::killing::a_reader_in_another_process_sees_what_the_writer_has_acknowledged";
     let mut writer = Second::start(test, &path);
     let first = writer.hear().unwrap();
     wait_for(async {

@@ -46,7 +46,7 @@ fn the_lock_of_another_process_names_it_and_ends_with_it() {
     }
     let folder = TempDir::new().unwrap();
     let mut holder =
-        Second::start("weather::the_lock_of_another_process_names_it_and_ends_with_it", folder.path());
+        Second::start("file::weather::the_lock_of_another_process_names_it_and_ends_with_it", folder.path());
     assert_eq!(holder.hear().unwrap(), "locked");
     match StateLock::acquire(folder.path()) {
         Err(StoreError::Locked { pid, .. }) => assert_eq!(pid, Some(holder.pid())),
@@ -83,7 +83,7 @@ fn a_folder_or_file_that_may_not_be_written_is_named() {
             set_mode(&state.join("urva.db"), mode);
         }
         set_mode(&state, folder_mode);
-        let mut other = command("weather::a_folder_or_file_that_may_not_be_written_is_named", &state);
+        let mut other = command("file::weather::a_folder_or_file_that_may_not_be_written_is_named", &state);
         if rustix::process::geteuid().is_root() {
             other.uid(65_534).gid(65_534);
         }

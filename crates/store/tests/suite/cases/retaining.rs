@@ -1,13 +1,15 @@
 //! What is thrown away.
 
-use crate::samples::{HOUR, NOON, Sandbox, execution};
+use super::sandbox;
+use crate::samples::{HOUR, NOON, execution};
+use crate::sandbox::Sandbox;
 use evidence::{Gap, GapKind, Timestamp};
 use std::time::Duration;
 use store::{Query, Removed, RetentionPolicy, StoreError};
 
 /// Three findings a minute apart, of which the first two share a text, and a gap with each.
 async fn filled() -> Sandbox {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     for (container, text, seconds) in [("a", "x", 0), ("b", "x", 60), ("c", "y", 120)] {
         let pid = u32::try_from(seconds).unwrap();
         sandbox.store.record(&[execution(container, text, pid, seconds)], HOUR).await.unwrap();
@@ -26,7 +28,7 @@ async fn filled() -> Sandbox {
 }
 
 async fn check(policy: RetentionPolicy, removed: Removed, kept: &[&str]) {
-    let Sandbox { store, .. } = filled().await;
+    let Sandbox { store, folder: _folder, .. } = filled().await;
     let now = Timestamp::from_seconds(NOON + 180);
     assert_eq!(store.retain(&policy, now).await.unwrap(), removed);
     let page = store.find(&Query::default()).await.unwrap();
@@ -58,26 +60,11 @@ async fn what_is_too_much_goes_the_oldest_first() {
 
 #[tokio::test]
 async fn a_finding_goes_with_its_executions() {
-    let Sandbox { store, folder: _folder } = filled().await;
+    let Sandbox { store, folder: _folder, .. } = filled().await;
     let id = store.find(&Query::default()).await.unwrap().items[0].id.clone();
     let policy = RetentionPolicy { max_age: None, max_findings: Some(0) };
     store.retain(&policy, Timestamp::from_seconds(NOON)).await.unwrap();
     assert!(matches!(store.executions(&id, 1).await, Err(StoreError::NotFound { .. })));
     let again = store.record(&[execution("c", "y", 120, 120)], HOUR).await.unwrap();
     assert_eq!(again[0].outcome, store::Outcome::New);
-}
-
-#[tokio::test]
-async fn many_findings_go_in_steps_and_give_their_space_back() {
-    let sandbox = Sandbox::new().await;
-    let batch: Vec<_> =
-        (0..1_200_u32).map(|pid| execution("a", &format!("{pid}{}", "#".repeat(4_000)), pid, 0)).collect();
-    sandbox.store.record(&batch, HOUR).await.unwrap();
-    let policy = RetentionPolicy { max_age: None, max_findings: Some(10) };
-    let removed = sandbox.store.retain(&policy, Timestamp::from_seconds(NOON)).await.unwrap();
-    assert_eq!(removed, Removed { findings: 1_190, scripts: 1_190, gaps: 0 });
-    let path = sandbox.database();
-    sandbox.store.close().await.unwrap();
-    let size = std::fs::metadata(path).unwrap().len();
-    assert!(size < 500_000, "{size} bytes are left of 1,200 findings");
 }

@@ -1,6 +1,8 @@
 //! Which executions become one finding, and what that finding then says.
 
-use crate::samples::{HOUR, Sandbox, capture, container, execution, finding, with_hash};
+use super::sandbox;
+use crate::samples::{HOUR, capture, container, execution, finding, with_hash};
+use crate::sandbox::Sandbox;
 use evidence::text::Untrusted;
 use evidence::{Content, CoverageNote, Finding, Metadata, Reason, Script, ScriptKind, State};
 use std::pin::pin;
@@ -8,10 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 use store::Outcome::{self, AlreadyKnown, New, Updated};
+use store::Store;
 
 /// Records one after the other with a window of an hour: what becomes of each, and its finding's count.
 async fn check(executions: &[Finding], expected: &[(Outcome, u64)]) -> Sandbox {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let mut outcomes = Vec::new();
     for execution in executions {
         let recorded = sandbox.store.record(std::slice::from_ref(execution), HOUR).await.unwrap();
@@ -79,7 +82,7 @@ async fn a_report_that_comes_late_is_counted_and_the_capture_stays_the_latest() 
 
 #[tokio::test]
 async fn a_window_of_nothing_folds_nothing() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let executions = [execution("a", "x", 1, 0), execution("a", "x", 2, 1)];
     let recorded = sandbox.store.record(&executions, Duration::ZERO).await.unwrap();
     assert_eq!(recorded.iter().map(|recorded| recorded.outcome).collect::<Vec<_>>(), [New, New]);
@@ -87,7 +90,7 @@ async fn a_window_of_nothing_folds_nothing() {
 
 #[tokio::test]
 async fn a_window_without_end_folds_all() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let executions = [execution("a", "x", 1, 0), execution("a", "x", 2, 1_000_000_000)];
     let recorded = sandbox.store.record(&executions, Duration::MAX).await.unwrap();
     assert_eq!(recorded[1].outcome, Updated);
@@ -122,7 +125,7 @@ async fn the_same_execution_reported_again_does_not_count() {
 async fn a_repeated_report_completes_the_capture_and_never_makes_it_poorer() {
     let poor = capture("a", "x", 1, 0);
     let rich = with_hash(poor.clone());
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     sandbox.stored(&finding(poor.clone())).await;
     assert_eq!(sandbox.stored(&finding(rich.clone())).await.script().unwrap().capture, rich);
     assert_eq!(sandbox.stored(&finding(poor)).await.script().unwrap().capture, rich);
@@ -130,7 +133,7 @@ async fn a_repeated_report_completes_the_capture_and_never_makes_it_poorer() {
 
 #[tokio::test]
 async fn a_late_hash_of_an_older_execution_leaves_the_latest_capture_alone() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let older = capture("a", "x", 1, 0);
     let latest = capture("a", "x", 2, 5);
     sandbox.stored(&finding(older.clone())).await;
@@ -140,7 +143,7 @@ async fn a_late_hash_of_an_older_execution_leaves_the_latest_capture_alone() {
 
 #[tokio::test]
 async fn one_batch_folds_within_itself() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let batch: Vec<_> = (1..=64).map(|pid| execution("a", "x", pid, u64::from(pid))).collect();
     let recorded = sandbox.store.record(&batch, HOUR).await.unwrap();
     assert_eq!(recorded.len(), 64);
@@ -150,7 +153,7 @@ async fn one_batch_folds_within_itself() {
 
 #[tokio::test]
 async fn late_metadata_completes_each_finding_of_the_container() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let batch = [execution("a", "x", 1, 0), execution("a", "y", 2, 0), execution("b", "x", 3, 0)];
     sandbox.store.record(&batch, HOUR).await.unwrap();
     let known = container("a", "web-0", "shop", "registry.example/web:1");
@@ -166,7 +169,7 @@ async fn late_metadata_completes_each_finding_of_the_container() {
 
 #[tokio::test]
 async fn known_metadata_is_not_replaced_by_less() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let known = container("a", "web-0", "shop", "registry.example/web:1");
     let first = sandbox.stored(&execution("a", "x", 1, 0)).await;
     sandbox.store.complete_container(&known).await.unwrap();
@@ -181,7 +184,7 @@ async fn known_metadata_is_not_replaced_by_less() {
 
 #[tokio::test]
 async fn metadata_that_comes_with_a_later_execution_is_kept() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     sandbox.stored(&execution("a", "x", 1, 0)).await;
     let known = container("a", "web-0", "shop", "registry.example/web:1");
     let mut later = capture("a", "x", 2, 1);
@@ -191,7 +194,7 @@ async fn metadata_that_comes_with_a_later_execution_is_kept() {
 
 #[tokio::test]
 async fn a_finding_comes_back_as_it_was() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let mut whole = execution("a", "import os", 1, 0);
     whole.script_mut().unwrap().verdict.reasons.push(Reason {
         indicator: "runs a command".to_owned(),
@@ -207,7 +210,7 @@ async fn a_finding_comes_back_as_it_was() {
 
 #[tokio::test]
 async fn a_cut_text_and_a_whole_one_of_the_same_bytes_stay_apart() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let mut cut = capture("a", "", 1, 0);
     cut.script.content = Content::HeadAndTail { head: "head".into(), tail: "tail".into(), omitted: u64::MAX };
     cut.coverage.insert(CoverageNote::HeadAndTail);
@@ -221,7 +224,7 @@ async fn a_cut_text_and_a_whole_one_of_the_same_bytes_stay_apart() {
 
 #[tokio::test]
 async fn bytes_of_any_kind_survive() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let every_byte: Vec<u8> = (0..=255).collect();
     let hostile = || Untrusted(every_byte.clone());
     let mut capture = capture("a\0'\"; DROP TABLE findings; --\u{202e}", "", 1, 0);
@@ -241,24 +244,8 @@ async fn bytes_of_any_kind_survive() {
 }
 
 #[tokio::test]
-async fn the_text_of_an_inline_script_is_stored_once_and_shown_twice() {
-    let sandbox = Sandbox::new().await;
-    let text = "print('only here')\n".repeat(5_000);
-    let mut capture = capture("a", &text, 1, 0);
-    capture.script.kind = evidence::ScriptKind::Inline;
-    capture.script.text_argument = Some(2);
-    capture.process.args = vec!["python3".into(), "-c".into(), text.as_str().into(), "".into()];
-    let inline = finding(capture);
-    assert_eq!(sandbox.stored(&inline).await, inline);
-    let Sandbox { folder, store } = sandbox;
-    store.close().await.unwrap();
-    let size = std::fs::metadata(folder.path().join("urva.db")).unwrap().len();
-    assert!(size < 2 * text.len() as u64, "{size} bytes for a text of {}", text.len());
-}
-
-#[tokio::test]
 async fn numbers_that_are_none_lose_no_finding() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let mut odd = execution("a", "x", 1, 0);
     odd.script_mut().unwrap().verdict.score = f32::NAN;
     odd.script_mut().unwrap().verdict.threshold = f32::INFINITY;
@@ -269,7 +256,7 @@ async fn numbers_that_are_none_lose_no_finding() {
 
 #[tokio::test]
 async fn only_the_newest_executions_are_kept_and_the_count_is_true() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let executions: Vec<_> = (1..=1_500_u32).map(|pid| execution("a", "x", pid, u64::from(pid))).collect();
     for batch in executions.chunks(100) {
         sandbox.store.record(batch, HOUR).await.unwrap();
@@ -286,7 +273,7 @@ async fn only_the_newest_executions_are_kept_and_the_count_is_true() {
 /// The caller gives up after each number of steps in turn; the driver's thread goes on for a while.
 #[tokio::test]
 async fn a_record_that_is_given_up_half_way_is_recorded_wholly_or_not_at_all() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let mut context = Context::from_waker(Waker::noop());
     for steps in 0..40 {
         let batch =
@@ -310,7 +297,7 @@ async fn a_record_that_is_given_up_half_way_is_recorded_wholly_or_not_at_all() {
 
 #[tokio::test]
 async fn the_store_can_be_used_from_any_task() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let store = Arc::new(sandbox.store);
     let tasks: Vec<_> = (0..8)
         .map(|pid| {
@@ -335,7 +322,7 @@ fn streamed(container: &str, text: &str, pid: u32, seconds: u64) -> Finding {
 
 #[tokio::test]
 async fn a_text_that_grows_stays_one_finding_and_shows_all_of_it() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let first = sandbox.stored(&streamed("a", "one\n", 1, 0)).await;
     let grown = streamed("a", "one\ntwo\n", 1, 0);
     assert_eq!(sandbox.stored(&grown).await, grown);
@@ -352,7 +339,7 @@ async fn a_text_that_grows_stays_one_finding_and_shows_all_of_it() {
 
 #[tokio::test]
 async fn the_beginning_of_a_known_text_is_a_further_execution_of_it() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let whole = sandbox.stored(&streamed("a", "one\ntwo\n", 1, 0)).await;
     let again = sandbox.stored(&streamed("a", "one\n", 2, 5)).await;
     assert_eq!((again.id.clone(), again.count), (whole.id.clone(), 2));
@@ -363,4 +350,26 @@ async fn the_beginning_of_a_known_text_is_a_further_execution_of_it() {
     assert_ne!(other.id, whole.id);
     let elsewhere = sandbox.stored(&streamed("b", "one\n", 4, 6)).await;
     assert_ne!(elsewhere.id, whole.id);
+}
+
+/// Two writers see executions of the same script, and some of them twice, since agents send again what they have no answer for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_writers_count_each_execution_once() {
+    let sandbox = sandbox().await;
+    let executions: Vec<Finding> = (0..200).map(|pid| execution("a", "x", pid, u64::from(pid))).collect();
+    let writer = |part: Vec<Finding>| {
+        let address = sandbox.address.clone();
+        tokio::spawn(async move {
+            let store = Store::open(&address).await.unwrap();
+            for batch in part.chunks(5) {
+                store.record(batch, HOUR).await.unwrap();
+            }
+        })
+    };
+    let writers = [writer(executions[..120].to_vec()), writer(executions[80..].to_vec())];
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let page = sandbox.store.find(&Query::default()).await.unwrap();
+    assert_eq!(page.items.iter().map(|finding| finding.count).collect::<Vec<_>>(), [200]);
 }

@@ -1,6 +1,7 @@
 //! What is opened, what is refused, and that a refused file stays as it is.
 
-use crate::samples::{HOUR, NOON, Sandbox, execution};
+use crate::samples::{HOUR, NOON, execution};
+use crate::sandbox::Sandbox;
 use evidence::{FindingId, Timestamp};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -11,8 +12,8 @@ use tempfile::TempDir;
 
 /// A database with 300 findings, closed.
 async fn database() -> (TempDir, PathBuf) {
-    let sandbox = Sandbox::new().await;
-    let path = sandbox.database();
+    let sandbox = Sandbox::on_sqlite().await;
+    let path = sandbox.address.clone();
     let text = "#".repeat(500);
     let batch: Vec<_> = (0..300).map(|pid| execution("a", &format!("{pid}{text}"), pid, 0)).collect();
     sandbox.store.record(&batch, HOUR).await.unwrap();
@@ -39,9 +40,9 @@ fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {
 
 #[tokio::test]
 async fn what_was_recorded_is_there_after_opening_again() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = Sandbox::on_sqlite().await;
     let finding = sandbox.stored(&execution("a", "x", 1, 0)).await;
-    let path = sandbox.database();
+    let path = sandbox.address.clone();
     drop(sandbox.store);
     let store = Store::open(&path).await.unwrap();
     assert_eq!(store.get(&finding.id).await.unwrap(), finding);
@@ -50,7 +51,7 @@ async fn what_was_recorded_is_there_after_opening_again() {
 
 #[tokio::test]
 async fn only_the_owner_may_read_the_database() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = Sandbox::on_sqlite().await;
     sandbox.stored(&execution("a", "x", 1, 0)).await;
     for name in ["urva.db", "urva.db-wal", "urva.db-shm"] {
         let mode = std::fs::metadata(sandbox.folder.path().join(name)).unwrap().permissions().mode();
@@ -60,9 +61,9 @@ async fn only_the_owner_may_read_the_database() {
 
 #[tokio::test]
 async fn the_settings_that_keep_a_record_safe_are_in_force() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = Sandbox::on_sqlite().await;
     sandbox.stored(&execution("a", "x", 1, 0)).await;
-    let header = std::fs::read(sandbox.database()).unwrap();
+    let header = std::fs::read(&sandbox.address).unwrap();
     assert_eq!(header[18..20], [2, 2], "WAL, by the file format's own numbers");
 }
 
@@ -77,7 +78,7 @@ async fn an_address_is_a_path_or_a_url() {
         let store = Store::open(format!("{scheme}{}", path.display())).await.unwrap();
         assert_eq!(store.get(&finding.id).await.unwrap(), finding, "{scheme}");
     }
-    let error = Store::open("postgres://localhost/urva").await.unwrap_err();
+    let error = Store::open("mysql://localhost/urva").await.unwrap_err();
     assert!(matches!(error, StoreError::UnknownAddress { .. }), "{error:?}");
 }
 
@@ -101,9 +102,9 @@ async fn a_newer_database_is_refused() {
 
 #[tokio::test]
 async fn a_newer_database_that_was_not_closed_is_refused_with_its_wal_as_it_is() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = Sandbox::on_sqlite().await;
     sandbox.stored(&execution("a", "x", 1, 0)).await;
-    let file = SqliteConnectOptions::new().filename(sandbox.database());
+    let file = SqliteConnectOptions::new().filename(&sandbox.address);
     let mut newer = SqliteConnection::connect_with(&file).await.unwrap();
     sqlx::query("PRAGMA user_version = 99").execute(&mut newer).await.unwrap();
     let folder = TempDir::new().unwrap();
@@ -224,8 +225,8 @@ async fn a_damaged_row_is_named_and_hides_no_other() {
 
 #[tokio::test]
 async fn a_reader_sees_each_record_of_the_writer_and_writes_nothing() {
-    let sandbox = Sandbox::new().await;
-    let reader = Store::open_read_only(sandbox.database()).await.unwrap();
+    let sandbox = Sandbox::on_sqlite().await;
+    let reader = Store::open_read_only(&sandbox.address).await.unwrap();
     for pid in 1..=3 {
         let finding = sandbox.stored(&execution("a", &pid.to_string(), pid, 0)).await;
         assert_eq!(reader.get(&finding.id).await.unwrap(), finding);
@@ -244,11 +245,11 @@ async fn a_reader_sees_each_record_of_the_writer_and_writes_nothing() {
 
 #[tokio::test]
 async fn a_reader_that_leaves_does_not_disturb_the_writer() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = Sandbox::on_sqlite().await;
     let finding = sandbox.stored(&execution("a", "x", 1, 0)).await;
-    Store::open_read_only(sandbox.database()).await.unwrap().close().await.unwrap();
+    Store::open_read_only(&sandbox.address).await.unwrap().close().await.unwrap();
     let next = sandbox.stored(&execution("a", "y", 2, 0)).await;
-    let reader = Store::open_read_only(sandbox.database()).await.unwrap();
+    let reader = Store::open_read_only(&sandbox.address).await.unwrap();
     for finding in [finding, next] {
         assert_eq!(reader.get(&finding.id).await.unwrap(), finding);
     }

@@ -1,12 +1,14 @@
 //! Finding findings again.
 
-use crate::samples::{HOUR, NOON, Sandbox, container, execution};
+use super::sandbox;
+use crate::samples::{HOUR, NOON, container, execution};
+use crate::sandbox::Sandbox;
 use evidence::{Category, Container, FindingId, Gap, GapKind, Runtime, State, Timestamp};
 use store::{Cursor, Query, StoreError};
 
 /// Four findings in two Pods, the newest last.
 async fn filled() -> Sandbox {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let mut batch = [
         execution("aaaa", "one", 1, 0),
         execution("aaaa", "two", 2, 60),
@@ -57,7 +59,7 @@ async fn a_query_lists_the_newest_first_and_each_filter_narrows_it() {
 
 #[tokio::test]
 async fn pages_follow_each_other_without_a_hole_or_a_double() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     // Three at each moment, so that the order within one moment matters too.
     let batch: Vec<_> =
         (0..30_u32).map(|pid| execution("a", &pid.to_string(), pid, u64::from(pid / 3))).collect();
@@ -77,7 +79,7 @@ async fn pages_follow_each_other_without_a_hole_or_a_double() {
 
 #[tokio::test]
 async fn a_page_of_large_texts_ends_early_and_goes_on() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let large = "#".repeat(6 << 20);
     let batch: Vec<_> = (0..4).map(|pid| execution("a", &format!("{pid}{large}"), pid, pid.into())).collect();
     sandbox.store.record(&batch, HOUR).await.unwrap();
@@ -98,7 +100,7 @@ fn only_a_cursor_is_read_as_a_cursor() {
 
 #[tokio::test]
 async fn a_finding_is_named_by_the_beginning_of_its_id() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let batch: Vec<_> = (0..100).map(|pid| execution("a", &pid.to_string(), pid, 0)).collect();
     sandbox.store.record(&batch, HOUR).await.unwrap();
     let id = &batch[0].id;
@@ -117,7 +119,7 @@ async fn a_finding_is_named_by_the_beginning_of_its_id() {
 
 #[tokio::test]
 async fn a_finding_that_is_not_there_is_said_not_to_be() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let id = FindingId::parse("0123").unwrap();
     let error = sandbox.store.get(&id).await.unwrap_err();
     assert!(matches!(&error, StoreError::NotFound { .. }), "{error:?}");
@@ -127,7 +129,7 @@ async fn a_finding_that_is_not_there_is_said_not_to_be() {
 
 #[tokio::test]
 async fn gaps_come_back_newest_first() {
-    let sandbox = Sandbox::new().await;
+    let sandbox = sandbox().await;
     let gap = |seconds, lost| Gap {
         kind: GapKind::KernelBufferFull,
         from: Timestamp::from_seconds(NOON),

@@ -1,0 +1,16 @@
+//! The cases that both databases run: this module is there once for each.
+
+use crate::sandbox::Sandbox;
+
+mod querying;
+mod recording;
+mod retaining;
+mod runs;
+
+/// An empty store in the database that this copy of the module is for.
+async fn sandbox() -> Sandbox {
+    match module_path!().rsplit("::").next() {
+        Some("on_postgres") => Sandbox::on_postgres().await,
+        _ => Sandbox::on_sqlite().await,
+    }
+}
