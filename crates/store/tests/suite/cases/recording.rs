@@ -370,6 +370,6 @@ async fn two_writers_count_each_execution_once() {
     for writer in writers {
         writer.await.unwrap();
     }
-    let page = sandbox.store.find(&Query::default()).await.unwrap();
+    let page = sandbox.store.find(&store::Query::default()).await.unwrap();
     assert_eq!(page.items.iter().map(|finding| finding.count).collect::<Vec<_>>(), [200]);
 }
