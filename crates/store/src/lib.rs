@@ -20,6 +20,7 @@
 
 mod body;
 mod error;
+pub mod filter;
 mod gaps;
 mod lock;
 mod open;
