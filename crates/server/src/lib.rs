@@ -1,0 +1,19 @@
+//! The API of Google's Security Command Center, version 2, over urva's store: REST and gRPC on one port.
+//!
+//! Owns: the protocol, names of resources, and the way from a request to its answer.
+//! Refuses: capture, SQL, the clock.
+//!
+//! Both transports end in the same gRPC services. REST is translated to gRPC by the protocol's own annotations, so
+//! that no method can behave in one way here and in another there.
+
+mod refusal;
+mod rest;
+mod router;
+
+pub mod name;
+pub mod protocol;
+
+pub use refusal::Refusal;
+pub use router::router;
+
+use router::Calls;

@@ -1,0 +1,228 @@
+//! Puts the services of gRPC and the face of REST behind one router.
+//!
+//! Owns: which path goes where, and what gRPC is told of services that do not exist.
+//! Refuses: knowing a method.
+
+use crate::protocol::longrunning::operations_server::{Operations, OperationsServer};
+use crate::protocol::v2::security_center_server::{SecurityCenter, SecurityCenterServer};
+use crate::rest::Rest;
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::Request;
+use http::header::CONTENT_TYPE;
+use std::convert::Infallible;
+use tonic::Status;
+use tonic::server::NamedService;
+use tower::util::BoxCloneSyncService;
+use tower::{ServiceExt, service_fn};
+
+/// Calls of gRPC, to any service.
+pub(crate) type Calls = BoxCloneSyncService<Request<Body>, Response, Infallible>;
+
+/// The API over what carries it out: gRPC and REST. Bodies of more than `body_limit` bytes are refused.
+pub fn router<S: SecurityCenter, O: Operations>(
+    security_center: S,
+    operations: O,
+    body_limit: usize,
+) -> Router {
+    let security_center = SecurityCenterServer::new(security_center).max_decoding_message_size(body_limit);
+    let operations = OperationsServer::new(operations).max_decoding_message_size(body_limit);
+    let calls = calls(security_center, operations);
+    let rest = Rest::new(calls.clone(), body_limit);
+    Router::new().fallback(move |request: Request<Body>| async move {
+        if is_grpc(&request) {
+            let Ok(response) = calls.oneshot(request).await;
+            response
+        } else {
+            rest.answer(request).await
+        }
+    })
+}
+
+/// Sends each call to its service.
+fn calls<S: SecurityCenter, O: Operations>(
+    security_center: SecurityCenterServer<S>,
+    operations: OperationsServer<O>,
+) -> Calls {
+    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
+        let (security_center, operations) = (security_center.clone(), operations.clone());
+        async move {
+            let service = request.uri().path().split('/').nth(1).unwrap_or_default();
+            let response = if service == SecurityCenterServer::<S>::NAME {
+                let Ok(response) = security_center.oneshot(request).await;
+                response
+            } else if service == OperationsServer::<O>::NAME {
+                let Ok(response) = operations.oneshot(request).await;
+                response
+            } else {
+                Status::unimplemented("urva has no such service").into_http()
+            };
+            Ok(response.into_response())
+        }
+    }))
+}
+
+fn is_grpc(request: &Request<Body>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{longrunning, v2};
+    use crate::refusal::Refusal;
+    use http::{HeaderMap, Method, StatusCode};
+    use http_body_util::BodyExt;
+    use serde_json::{Value, json};
+
+    /// Answers with what it was asked.
+    struct Mirror;
+
+    #[tonic::async_trait]
+    impl SecurityCenter for Mirror {
+        async fn update_finding(
+            &self,
+            request: tonic::Request<v2::UpdateFindingRequest>,
+        ) -> Result<tonic::Response<v2::Finding>, Status> {
+            let request = request.into_inner();
+            let mut finding = request.finding.unwrap_or_default();
+            finding.description = request.update_mask.unwrap_or_default().paths.join(" ");
+            Ok(tonic::Response::new(finding))
+        }
+
+        async fn get_source(
+            &self,
+            request: tonic::Request<v2::GetSourceRequest>,
+        ) -> Result<tonic::Response<v2::Source>, Status> {
+            let name = crate::name::SourceName::parse("name", &request.into_inner().name)?;
+            Err(Refusal::NotFound { name: name.to_string() }.into())
+        }
+    }
+
+    #[tonic::async_trait]
+    impl Operations for Mirror {
+        async fn delete_operation(
+            &self,
+            _: tonic::Request<longrunning::DeleteOperationRequest>,
+        ) -> Result<tonic::Response<()>, Status> {
+            Ok(tonic::Response::new(()))
+        }
+    }
+
+    async fn ask(request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let Ok(response) = router(Mirror, Mirror, 4096).oneshot(request).await;
+        let (parts, body) = response.into_parts();
+        let collected = body.collect().await.expect("a body");
+        let mut headers = parts.headers;
+        headers.extend(collected.trailers().cloned().unwrap_or_default());
+        (parts.status, headers, collected.to_bytes().to_vec())
+    }
+
+    #[track_caller]
+    fn check(verb: &Method, target: &str, body: &str, expected: &(u16, Value)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let request = Request::builder().method(verb).uri(target).body(Body::from(body.to_owned()));
+        let (status, headers, answer) = runtime.block_on(ask(request.expect("a request")));
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        assert_eq!(&(status.as_u16(), answer), expected);
+        assert_eq!(headers["content-type"], "application/json; charset=UTF-8");
+    }
+
+    const FINDING: &str = "/v2/organizations/1/sources/2/findings/3";
+
+    #[test]
+    fn a_request_of_rest_is_carried_out_as_a_call() {
+        let body = r#"{"state": "INACTIVE", "eventTime": "2026-01-02T03:04:05.500Z", "attackExposure": {"score": 0.5}}"#;
+        let expected = json!({
+            "name": "organizations/1/sources/2/findings/3", "state": "INACTIVE", "eventTime": "2026-01-02T03:04:05.500Z",
+            "description": "state event_time", "attackExposure": {"score": 0.5},
+        });
+        check(&Method::PATCH, &format!("{FINDING}?updateMask=state,eventTime"), body, &(200, expected));
+        let expected = json!({"name": "organizations/1/sources/2/findings/3", "state": 2});
+        check(
+            &Method::PATCH,
+            &format!("{FINDING}?$alt=json;enum-encoding=int"),
+            r#"{"state": 2}"#,
+            &(200, expected),
+        );
+        check(&Method::DELETE, "/v2/organizations/1/operations/2", "", &(200, json!({})));
+    }
+
+    #[test]
+    fn a_refusal_is_written_as_google_writes_it() {
+        let name = "organizations/1/sources/2";
+        let expected = json!({"error": {
+            "code": 404,
+            "message": "organizations/1/sources/2 was not found",
+            "status": "NOT_FOUND",
+            "details": [
+                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "NOT_FOUND", "domain": "urva"},
+                {"@type": "type.googleapis.com/google.rpc.ResourceInfo", "resourceName": name},
+            ],
+        }});
+        check(&Method::GET, &format!("/v2/{name}"), "", &(404, expected));
+        let message = "name: must be SCOPE/sources/ID, or SCOPE/sources/ID/locations/global; \
+                       SCOPE is organizations/ID, folders/ID or projects/ID";
+        let description = message.strip_prefix("name: ");
+        let expected = json!({"error": {
+            "code": 400,
+            "message": message,
+            "status": "INVALID_ARGUMENT",
+            "details": [
+                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "MALFORMED", "domain": "urva"},
+                {"@type": "type.googleapis.com/google.rpc.BadRequest",
+                 "fieldViolations": [{"field": "name", "description": description}]},
+            ],
+        }});
+        check(&Method::GET, "/v2/organizations/1/sources/..", "", &(400, expected));
+    }
+
+    #[track_caller]
+    fn refused(verb: &Method, target: &str, body: &str, expected: (u16, &str, &str)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let request = Request::builder().method(verb).uri(target).body(Body::from(body.to_owned()));
+        let (status, _, answer) = runtime.block_on(ask(request.expect("a request")));
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        let error = &answer["error"];
+        assert_eq!((status.as_u16(), error["status"].as_str().unwrap()), (expected.0, expected.1), "{error}");
+        assert!(error["message"].as_str().unwrap().contains(expected.2), "{error}");
+    }
+
+    #[test]
+    fn what_urva_does_not_have_is_refused() {
+        refused(&Method::GET, "/v1/organizations/1/sources", "", (404, "NOT_FOUND", "paths begin with /v2/"));
+        refused(&Method::PUT, FINDING, "", (405, "UNIMPLEMENTED", "PUT is not offered here, but PATCH is"));
+        refused(&Method::GET, "/v2/organizations/1/sources", "", (501, "UNIMPLEMENTED", ""));
+        refused(
+            &Method::GET,
+            "/v2/organizations/%FF/sources",
+            "",
+            (400, "INVALID_ARGUMENT", "percent-encoded"),
+        );
+        refused(
+            &Method::PATCH,
+            FINDING,
+            &" ".repeat(4097),
+            (400, "INVALID_ARGUMENT", "longer than 4096 bytes"),
+        );
+    }
+
+    #[tokio::test]
+    async fn a_call_of_grpc_is_answered_in_its_own_way() {
+        for (path, code) in [
+            ("/google.cloud.securitycenter.v2.SecurityCenter/ListSources", "12"),
+            ("/google.cloud.securitycenter.v2.SecurityCenter/GetSource", "3"),
+            ("/google.cloud.securitycenter.v2.SecurityCenter/Nothing", "12"),
+            ("/google.longrunning.Operations/DeleteOperation", "0"),
+            ("/other.Service/Call", "12"),
+            ("/", "12"),
+        ] {
+            let empty = Body::from(vec![0u8; 5]);
+            let request = Request::post(path).header(CONTENT_TYPE, "application/grpc").body(empty).unwrap();
+            let (status, headers, _) = ask(request).await;
+            assert_eq!((status, headers["grpc-status"].to_str().unwrap()), (StatusCode::OK, code), "{path}");
+        }
+    }
+}
