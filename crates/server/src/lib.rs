@@ -6,14 +6,21 @@
 //! Both transports end in the same gRPC services. REST is translated to gRPC by the protocol's own annotations, so
 //! that no method can behave in one way here and in another there.
 
+mod answer;
+mod metrics;
+#[cfg(test)]
+mod mirror;
+mod rate;
 mod refusal;
 mod rest;
 mod router;
+mod serve;
 
 pub mod name;
 pub mod protocol;
+pub mod token;
 
+pub use metrics::Metrics;
 pub use refusal::Refusal;
 pub use router::router;
-
-use router::Calls;
+pub use serve::{Limits, serve};

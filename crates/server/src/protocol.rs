@@ -5,6 +5,7 @@
 
 use prost_reflect::{DescriptorPool, ServiceDescriptor};
 use std::sync::LazyLock;
+use tonic::Code;
 
 mod generated {
     #![allow(
@@ -38,4 +39,27 @@ pub(crate) fn services() -> impl Iterator<Item = ServiceDescriptor> {
             "google.cloud.securitycenter.v2.SecurityCenter" | "google.longrunning.Operations"
         )
     })
+}
+
+/// The name of a code in `google/rpc/code.proto`.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
 }

@@ -61,6 +61,9 @@ pub enum Refusal {
         /// Which limit, and when to try again.
         description: String,
     },
+    /// The request, or its answer, took longer than allowed.
+    #[error("the request took too long: ask for less at once, or try again")]
+    TooSlow,
     /// Something that Security Command Center has and urva does not.
     #[error("{what} is not offered by urva")]
     NotOffered {
@@ -94,6 +97,7 @@ impl Refusal {
             Self::Unauthenticated { .. } => Code::Unauthenticated,
             Self::Forbidden { .. } => Code::PermissionDenied,
             Self::TooMany { .. } => Code::ResourceExhausted,
+            Self::TooSlow => Code::DeadlineExceeded,
             Self::NotOffered { .. } => Code::Unimplemented,
             Self::Unavailable => Code::Unavailable,
             Self::Internal => Code::Internal,
@@ -110,6 +114,7 @@ impl Refusal {
             Self::Unauthenticated { .. } => "TOKEN_REFUSED",
             Self::Forbidden { .. } => "ROLE_TOO_LOW",
             Self::TooMany { .. } => "LIMIT_REACHED",
+            Self::TooSlow => "TOO_SLOW",
             Self::NotOffered { .. } => "NOT_OFFERED",
             Self::Unavailable => "STORE_UNAVAILABLE",
             Self::Internal => "INTERNAL",

@@ -3,6 +3,7 @@
 //! Owns: which path goes where, and what gRPC is told of services that do not exist.
 //! Refuses: knowing a method.
 
+use crate::answer;
 use crate::protocol::longrunning::operations_server::{Operations, OperationsServer};
 use crate::protocol::v2::security_center_server::{SecurityCenter, SecurityCenterServer};
 use crate::rest::Rest;
@@ -10,7 +11,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::Request;
-use http::header::CONTENT_TYPE;
 use std::convert::Infallible;
 use tonic::Status;
 use tonic::server::NamedService;
@@ -31,7 +31,7 @@ pub fn router<S: SecurityCenter, O: Operations>(
     let calls = calls(security_center, operations);
     let rest = Rest::new(calls.clone(), body_limit);
     Router::new().fallback(move |request: Request<Body>| async move {
-        if is_grpc(&request) {
+        if answer::is_grpc(&request) {
             let Ok(response) = calls.oneshot(request).await;
             response
         } else {
@@ -63,53 +63,14 @@ fn calls<S: SecurityCenter, O: Operations>(
     }))
 }
 
-fn is_grpc(request: &Request<Body>) -> bool {
-    let kind = request.headers().get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{longrunning, v2};
-    use crate::refusal::Refusal;
+    use crate::mirror::Mirror;
+    use http::header::CONTENT_TYPE;
     use http::{HeaderMap, Method, StatusCode};
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
-
-    /// Answers with what it was asked.
-    struct Mirror;
-
-    #[tonic::async_trait]
-    impl SecurityCenter for Mirror {
-        async fn update_finding(
-            &self,
-            request: tonic::Request<v2::UpdateFindingRequest>,
-        ) -> Result<tonic::Response<v2::Finding>, Status> {
-            let request = request.into_inner();
-            let mut finding = request.finding.unwrap_or_default();
-            finding.description = request.update_mask.unwrap_or_default().paths.join(" ");
-            Ok(tonic::Response::new(finding))
-        }
-
-        async fn get_source(
-            &self,
-            request: tonic::Request<v2::GetSourceRequest>,
-        ) -> Result<tonic::Response<v2::Source>, Status> {
-            let name = crate::name::SourceName::parse("name", &request.into_inner().name)?;
-            Err(Refusal::NotFound { name: name.to_string() }.into())
-        }
-    }
-
-    #[tonic::async_trait]
-    impl Operations for Mirror {
-        async fn delete_operation(
-            &self,
-            _: tonic::Request<longrunning::DeleteOperationRequest>,
-        ) -> Result<tonic::Response<()>, Status> {
-            Ok(tonic::Response::new(()))
-        }
-    }
 
     async fn ask(request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
         let Ok(response) = router(Mirror, Mirror, 4096).oneshot(request).await;

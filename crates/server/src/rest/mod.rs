@@ -5,13 +5,13 @@
 //! Refuses: a second way to the handlers. What holds for a gRPC call (token, role, limits) holds for REST because it
 //! is one.
 
-mod answer;
 mod request;
 mod routes;
 mod template;
 
-use crate::Calls;
+use crate::answer;
 use crate::refusal::Refusal;
+use crate::router::Calls;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -19,7 +19,7 @@ use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, TE};
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost_reflect::MethodDescriptor;
-use request::Style;
+pub(crate) use request::Style;
 use routes::{Found, Route, Routes};
 use std::sync::Arc;
 use template::Binding;

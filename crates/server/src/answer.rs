@@ -1,22 +1,22 @@
-//! Answers of REST: ProtoJSON, and errors as Google writes them.
+//! Answers: ProtoJSON, and errors as Google writes them.
 //!
 //! Owns: the JSON of messages and of `google.rpc.Status`, and the HTTP status of each code.
 //! Refuses: anything that a browser could take for a page.
 
-use super::request::Style;
-use crate::protocol::{POOL, rpc};
+use crate::protocol::{self, POOL, rpc};
 use crate::refusal::Refusal;
+use crate::rest::Style;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use http::{Response as HttpResponse, StatusCode};
+use http::{Request, Response as HttpResponse, StatusCode};
 use prost::Message;
 use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 /// Writes a message that was encoded.
-pub(super) fn write(descriptor: &MessageDescriptor, message: &[u8], style: Style) -> Result<Vec<u8>, Status> {
+pub(crate) fn write(descriptor: &MessageDescriptor, message: &[u8], style: Style) -> Result<Vec<u8>, Status> {
     let message = DynamicMessage::decode(descriptor.clone(), message).map_err(|error| {
         tracing::error!("an answer cannot be read back: {error}");
         Refusal::Internal
@@ -35,7 +35,7 @@ pub(super) fn write(descriptor: &MessageDescriptor, message: &[u8], style: Style
 }
 
 /// An answer in JSON, which nobody keeps.
-pub(super) fn json(status: StatusCode, json: Vec<u8>) -> Response {
+pub(crate) fn json(status: StatusCode, json: Vec<u8>) -> Response {
     let mut response = HttpResponse::new(Body::from(json));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -46,13 +46,13 @@ pub(super) fn json(status: StatusCode, json: Vec<u8>) -> Response {
 }
 
 /// An error: `{"error": {"code", "message", "status", "details"}}`.
-pub(super) fn refuse(status: &Status, style: Style) -> Response {
+pub(crate) fn refuse(status: &Status, style: Style) -> Response {
     let code = http_code(status.code());
     let error = json!({
         "error": {
             "code": code.as_u16(),
             "message": status.message(),
-            "status": name(status.code()),
+            "status": protocol::code_name(status.code()),
             "details": details(status),
         }
     });
@@ -62,6 +62,18 @@ pub(super) fn refuse(status: &Status, style: Style) -> Response {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"urva\""));
     }
     response
+}
+
+/// Whether a request is a call of gRPC, whose errors lie in its headers.
+pub(crate) fn is_grpc<B>(request: &Request<B>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
+/// A refusal in the transport's own way.
+pub(crate) fn refuse_request(is_grpc: bool, refusal: Refusal) -> Response {
+    let status = Status::from(refusal);
+    if is_grpc { status.into_http::<Body>() } else { refuse(&status, Style::default()) }
 }
 
 /// The details that the protocol has types for.
@@ -94,27 +106,5 @@ fn http_code(code: Code) -> StatusCode {
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
