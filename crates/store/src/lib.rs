@@ -32,6 +32,7 @@ mod runs;
 mod session;
 mod sql;
 mod sqlite;
+mod tokens;
 
 use session::Pool;
 use std::path::Path;
@@ -42,6 +43,7 @@ pub use query::{Cursor, Page, Query};
 pub use record::{Outcome, Recorded};
 pub use retain::{Removed, RetentionPolicy};
 pub use runs::{Begun, Counters, Loss, Previous, Run, RunId, RunStart};
+pub use tokens::{KeptToken, NewToken};
 
 /// The database, open. Calls that write wait for each other; a few may read at the same time.
 #[derive(Debug)]

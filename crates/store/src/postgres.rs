@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Each script leads from the version that is its index to the next one.
-const MIGRATIONS: [&str; 1] = [include_str!("../schema/postgres/1.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../schema/postgres/1.sql"), include_str!("../schema/postgres/2.sql")];
 
 /// The newest schema version that this binary knows.
 const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;

@@ -17,7 +17,8 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x7572_7661;
 
 /// Each script leads from the version that is its index to the next one.
-const MIGRATIONS: [&str; 1] = [include_str!("../schema/sqlite/1.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../schema/sqlite/1.sql"), include_str!("../schema/sqlite/2.sql")];
 
 /// The newest schema version that this binary knows.
 const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;

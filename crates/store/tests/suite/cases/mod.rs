@@ -6,6 +6,7 @@ mod querying;
 mod recording;
 mod retaining;
 mod runs;
+mod tokens;
 
 /// An empty store in the database that this copy of the module is for.
 async fn sandbox() -> Sandbox {

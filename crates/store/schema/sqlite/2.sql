@@ -1,0 +1,11 @@
+-- Version 2. Tokens of the API, by the hash of each; the token itself is nowhere. One that was revoked stays, so that
+-- the audit trail still has a name for it.
+CREATE TABLE tokens (
+    id         INTEGER PRIMARY KEY,
+    name       TEXT NOT NULL,
+    role       TEXT NOT NULL,
+    sha256     BLOB NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    revoked_at BIGINT
+);

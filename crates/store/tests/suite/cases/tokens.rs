@@ -1,0 +1,54 @@
+//! Tokens of the API.
+
+use super::sandbox;
+use crate::samples::NOON;
+use evidence::Timestamp;
+use store::NewToken;
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_seconds(NOON + seconds)
+}
+
+fn token(name: &str, byte: u8) -> NewToken {
+    NewToken {
+        name: name.to_owned(),
+        role: "viewer".to_owned(),
+        sha256: [byte; 32],
+        created_at: at(0),
+        expires_at: at(100),
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_found_by_its_hash_and_valid_until_it_expires() {
+    let sandbox = sandbox().await;
+    let id = sandbox.store.add_token(&token("dashboard", 1)).await.unwrap();
+    let found = sandbox.store.find_token(&[1; 32]).await.unwrap().unwrap();
+    assert_eq!((found.id, found.name.as_str(), found.role.as_str()), (id, "dashboard", "viewer"));
+    assert_eq!((found.created_at, found.expires_at, found.revoked_at), (at(0), at(100), None));
+    assert!(found.is_valid(at(99)) && !found.is_valid(at(100)));
+    assert_eq!(sandbox.store.find_token(&[2; 32]).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_token_that_was_revoked_stays_and_is_worth_nothing() {
+    let sandbox = sandbox().await;
+    let first = sandbox.store.add_token(&token("first", 1)).await.unwrap();
+    sandbox.store.add_token(&token("second", 2)).await.unwrap();
+    assert!(sandbox.store.revoke_token(first, at(10)).await.unwrap());
+    assert!(!sandbox.store.revoke_token(first, at(20)).await.unwrap(), "revoked before");
+    assert!(!sandbox.store.revoke_token(99, at(20)).await.unwrap(), "unknown");
+    let tokens = sandbox.store.tokens().await.unwrap();
+    let names: Vec<(&str, Option<Timestamp>, bool)> =
+        tokens.iter().map(|one| (one.name.as_str(), one.revoked_at, one.is_valid(at(11)))).collect();
+    assert_eq!(names, [("first", Some(at(10)), false), ("second", None, true)]);
+}
+
+#[tokio::test]
+async fn one_hash_is_kept_once() {
+    let sandbox = sandbox().await;
+    sandbox.store.add_token(&token("first", 1)).await.unwrap();
+    let twice = sandbox.store.add_token(&token("second", 1)).await;
+    assert!(twice.is_err(), "{twice:?}");
+    assert_eq!(sandbox.store.tokens().await.unwrap().len(), 1);
+}
