@@ -7,6 +7,7 @@
 //! that no method can behave in one way here and in another there.
 
 mod answer;
+mod gate;
 mod metrics;
 #[cfg(test)]
 mod mirror;
@@ -20,6 +21,7 @@ pub mod name;
 pub mod protocol;
 pub mod token;
 
+pub use gate::{Caller, Clock, Gate};
 pub use metrics::Metrics;
 pub use refusal::Refusal;
 pub use router::router;

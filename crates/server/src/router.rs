@@ -4,6 +4,7 @@
 //! Refuses: knowing a method.
 
 use crate::answer;
+use crate::gate::Gate;
 use crate::protocol::longrunning::operations_server::{Operations, OperationsServer};
 use crate::protocol::v2::security_center_server::{SecurityCenter, SecurityCenterServer};
 use crate::rest::Rest;
@@ -12,23 +13,29 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::Request;
 use std::convert::Infallible;
-use tonic::Status;
+use std::sync::Arc;
 use tonic::server::NamedService;
+use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
 /// Calls of gRPC, to any service.
 pub(crate) type Calls = BoxCloneSyncService<Request<Body>, Response, Infallible>;
 
-/// The API over what carries it out: gRPC and REST. Bodies of more than `body_limit` bytes are refused.
+/// The API over what carries it out: gRPC and REST, each call through the gate. Bodies of more than `body_limit` bytes
+/// are refused.
 pub fn router<S: SecurityCenter, O: Operations>(
     security_center: S,
     operations: O,
+    gate: Arc<Gate>,
     body_limit: usize,
 ) -> Router {
-    let security_center = SecurityCenterServer::new(security_center).max_decoding_message_size(body_limit);
-    let operations = OperationsServer::new(operations).max_decoding_message_size(body_limit);
-    let calls = calls(security_center, operations);
+    let services = Services {
+        security_center: SecurityCenterServer::new(security_center).max_decoding_message_size(body_limit),
+        operations: OperationsServer::new(operations).max_decoding_message_size(body_limit),
+        gate,
+    };
+    let calls = BoxCloneSyncService::new(service_fn(move |request| services.clone().call(request)));
     let rest = Rest::new(calls.clone(), body_limit);
     Router::new().fallback(move |request: Request<Body>| async move {
         if answer::is_grpc(&request) {
@@ -40,40 +47,67 @@ pub fn router<S: SecurityCenter, O: Operations>(
     })
 }
 
-/// Sends each call to its service.
-fn calls<S: SecurityCenter, O: Operations>(
+/// What calls go to.
+struct Services<S, O> {
     security_center: SecurityCenterServer<S>,
     operations: OperationsServer<O>,
-) -> Calls {
-    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
-        let (security_center, operations) = (security_center.clone(), operations.clone());
-        async move {
-            let service = request.uri().path().split('/').nth(1).unwrap_or_default();
-            let response = if service == SecurityCenterServer::<S>::NAME {
-                let Ok(response) = security_center.oneshot(request).await;
-                response
-            } else if service == OperationsServer::<O>::NAME {
-                let Ok(response) = operations.oneshot(request).await;
-                response
-            } else {
-                Status::unimplemented("urva has no such service").into_http()
-            };
-            Ok(response.into_response())
+    gate: Arc<Gate>,
+}
+
+impl<S, O> Clone for Services<S, O> {
+    fn clone(&self) -> Self {
+        Self {
+            security_center: self.security_center.clone(),
+            operations: self.operations.clone(),
+            gate: Arc::clone(&self.gate),
         }
-    }))
+    }
+}
+
+impl<S: SecurityCenter, O: Operations> Services<S, O> {
+    /// Carries out a call, where it may be made, and counts it.
+    async fn call(self, mut request: Request<Body>) -> Result<Response, Infallible> {
+        let gate = Arc::clone(&self.gate);
+        let began = gate.now();
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let response = match gate.admit(request.headers(), request.extensions(), &method).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                self.dispatch(request).await
+            }
+            Err(refusal) => Status::from(refusal).into_http(),
+        };
+        let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+        gate.metrics().count(&method, code, gate.now().since(began));
+        Ok(response)
+    }
+
+    async fn dispatch(self, request: Request<Body>) -> Response {
+        let service = request.uri().path().split('/').nth(1).unwrap_or_default();
+        if service == SecurityCenterServer::<S>::NAME {
+            let Ok(response) = self.security_center.oneshot(request).await;
+            response.into_response()
+        } else if service == OperationsServer::<O>::NAME {
+            let Ok(response) = self.operations.oneshot(request).await;
+            response.into_response()
+        } else {
+            Status::unimplemented("urva has no such service").into_http()
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mirror::Mirror;
+    use crate::mirror::mirrored;
     use http::header::CONTENT_TYPE;
     use http::{HeaderMap, Method, StatusCode};
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
 
     async fn ask(request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
-        let Ok(response) = router(Mirror, Mirror, 4096).oneshot(request).await;
+        let mirrored = mirrored().await;
+        let Ok(response) = mirrored.router(4096).oneshot(mirrored.with_token(request)).await;
         let (parts, body) = response.into_parts();
         let collected = body.collect().await.expect("a body");
         let mut headers = parts.headers;

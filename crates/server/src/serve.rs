@@ -6,6 +6,7 @@
 //! A client that sends or reads slowly costs a connection for a bounded time, and nothing else.
 
 use crate::answer;
+use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use axum::Router;
 use axum::body::Body;
@@ -75,6 +76,7 @@ pub async fn serve(
     tls: Option<Arc<ServerConfig>>,
     app: Router,
     limits: Limits,
+    metrics: Arc<Metrics>,
     stop: impl Future<Output = ()>,
 ) {
     let host = Arc::new(Host {
@@ -82,6 +84,7 @@ pub async fn serve(
         limits,
         tls: tls.map(TlsAcceptor::from),
         requests: Semaphore::new(limits.requests),
+        metrics,
     });
     let (stopping, is_stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -89,12 +92,16 @@ pub async fn serve(
     loop {
         tokio::select! {
             () = &mut stop => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            Some(_) = connections.join_next(), if !connections.is_empty() => {
+                host.metrics.connections.dec();
+            }
             accepted = listener.accept() => match accepted {
                 Ok(_) if connections.len() >= limits.connections => {
+                    host.metrics.connections_refused.inc();
                     tracing::warn!("a connection was closed: {} are open", limits.connections);
                 }
                 Ok((stream, peer)) => {
+                    host.metrics.connections.inc();
                     connections.spawn(Arc::clone(&host).converse(stream, peer, is_stopping.clone()));
                 }
                 Err(error) => {
@@ -117,6 +124,7 @@ struct Host {
     limits: Limits,
     tls: Option<TlsAcceptor>,
     requests: Semaphore,
+    metrics: Arc<Metrics>,
 }
 
 impl Host {
@@ -201,13 +209,17 @@ impl Host {
         request.extensions_mut().insert(Peer(peer));
         let is_grpc = answer::is_grpc(&request);
         let Ok(_permit) = self.requests.try_acquire() else {
+            self.metrics.requests_refused.inc();
             let description = format!("{} requests are being worked on: try again", self.limits.requests);
             return Ok(answer::refuse_request(is_grpc, Refusal::TooMany { description }));
         };
         let answered = self.app.clone().oneshot(request);
         match tokio::time::timeout(self.limits.answer_within, answered).await {
             Ok(answer) => answer,
-            Err(_) => Ok(answer::refuse_request(is_grpc, Refusal::TooSlow)),
+            Err(_) => {
+                self.metrics.requests_refused.inc();
+                Ok(answer::refuse_request(is_grpc, Refusal::TooSlow))
+            }
         }
     }
 }
@@ -223,25 +235,25 @@ fn bound_writing(stream: &TcpStream, within: Duration) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mirror::Mirror;
-    use crate::router::router;
+    use crate::mirror::mirrored;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
 
     const BODY_LIMIT: usize = 4096;
-    const REQUEST: &str =
-        "PATCH /v2/organizations/1/sources/2/findings/3 HTTP/1.1\r\nHost: urva\r\nConnection: close\r\n";
+    const REQUEST: &str = "PATCH /v2/organizations/1/sources/2/findings/3 HTTP/1.1\r\nHost: urva\r\nConnection: close\r\nAuthorization: Bearer TOKEN\r\n";
 
     /// What comes back to `sent`, after which nothing more is sent, until the server closes the connection.
     async fn converse(limits: Limits, sent: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
         let address = listener.local_addr().expect("its address");
         let (stop, is_stopped) = oneshot::channel::<()>();
-        let app = router(Mirror, Mirror, BODY_LIMIT);
-        let server = tokio::spawn(serve(listener, None, app, limits, async {
+        let mirrored = mirrored().await;
+        let app = mirrored.router(BODY_LIMIT);
+        let server = tokio::spawn(serve(listener, None, app, limits, Arc::default(), async {
             let _ = is_stopped.await;
         }));
         let mut client = TcpStream::connect(address).await.expect("a connection");
+        let sent = sent.replace("TOKEN", mirrored.admin.reveal());
         client.write_all(sent.as_bytes()).await.expect("a server that listens");
         let mut answer = Vec::new();
         // A connection that is cut is an end as well.
@@ -302,8 +314,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
         let address = listener.local_addr().expect("its address");
         let (stop, is_stopped) = oneshot::channel::<()>();
-        let app = router(Mirror, Mirror, BODY_LIMIT);
-        let server = tokio::spawn(serve(listener, None, app, Limits::default(), async {
+        let mirrored = mirrored().await;
+        let app = mirrored.router(BODY_LIMIT);
+        let server = tokio::spawn(serve(listener, None, app, Limits::default(), Arc::default(), async {
             let _ = is_stopped.await;
         }));
         let mut client = TcpStream::connect(address).await.expect("a connection");
