@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 /// The message that a field path begins in.
 pub(super) const FINDING: &str = "Finding";
+/// Field of a finding that leads to its resource; results carry it beside the finding.
+pub(super) const RESOURCE: &str = "resource";
 const RESOURCE_MESSAGE: &str = "ListFindingsResponse.ListFindingsResult.Resource";
 
 /// Names that filters of the protocol's first version use, and what the second calls them.

@@ -99,6 +99,17 @@ impl Order {
             Self::GreaterEqual => order.is_ge(),
         }
     }
+
+    /// In the words of both filters and SQL.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::Less => "<",
+            Self::LessEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterEqual => ">=",
+        }
+    }
 }
 
 impl Expression {

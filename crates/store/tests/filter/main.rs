@@ -4,6 +4,7 @@
 
 mod documented;
 mod errors;
+mod fields;
 mod matching;
 mod printing;
 mod robust;
