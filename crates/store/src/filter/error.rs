@@ -88,6 +88,8 @@ pub(super) enum Problem {
     TooDeep { limit: usize },
     #[error("the expression has more than {limit} conditions: split it")]
     TooMany { limit: usize },
+    #[error("there are more than {limit} fields: leave some out")]
+    ManyFields { limit: usize },
     #[error("expected {what}, found {found}")]
     Expected { what: &'static str, found: Found },
     #[error("`{found}` has small letters: write {wanted}")]

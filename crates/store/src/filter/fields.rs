@@ -94,7 +94,12 @@ static NOTHING: Message = Message { name: FINDING, fields: Vec::new() };
 
 /// The finding, with its resource as a field.
 pub(super) fn finding() -> &'static Message {
-    TABLE.messages.get(FINDING).unwrap_or(&NOTHING)
+    message(FINDING)
+}
+
+/// A message by its name in the table.
+pub(super) fn message(name: &str) -> &'static Message {
+    TABLE.messages.get(name).unwrap_or(&NOTHING)
 }
 
 impl Field {
@@ -102,7 +107,7 @@ impl Field {
         match self.kind {
             Kind::Plain(kind) => kind,
             Kind::Enum(name) => Type::Enum(TABLE.enums.get(name).map_or(&[], Vec::as_slice)),
-            Kind::Message(name) => Type::Message(TABLE.messages.get(name).unwrap_or(&NOTHING)),
+            Kind::Message(name) => Type::Message(message(name)),
         }
     }
 }

@@ -18,6 +18,7 @@ mod error;
 mod evaluate;
 mod fields;
 mod instant;
+mod mask;
 mod path;
 mod print;
 #[cfg_attr(not(test), expect(dead_code, reason = "lists of findings are yet to be asked for by filters"))]
@@ -26,6 +27,7 @@ mod syntax;
 mod tree;
 
 pub use error::FilterError;
+pub use mask::{Mask, Masked};
 
 use error::Fault;
 use path::Base;

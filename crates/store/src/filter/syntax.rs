@@ -81,14 +81,16 @@ pub(super) enum Literal {
     Anything,
 }
 
-/// What is counted while an expression is read.
+/// What is known while an expression is read.
 #[derive(Debug, Clone, Copy, Default)]
-struct Counted {
+struct State {
     depth: usize,
     conditions: usize,
+    /// Whether a field is all that is read.
+    alone: bool,
 }
 
-type Input<'a> = Stateful<LocatingSlice<&'a str>, Counted>;
+type Input<'a> = Stateful<LocatingSlice<&'a str>, State>;
 
 impl<'a> ParserError<Input<'a>> for Fault {
     type Inner = Self;
@@ -116,8 +118,24 @@ pub(super) fn read(text: &str) -> Result<Option<Syntax>, Fault> {
     if rest(&input).is_empty() { Ok(Some(read)) } else { Err(no_connective("AND, OR or the end", &input)) }
 }
 
+/// Reads a field that stands alone, as in an order or a mask; `at` is where it stands in what the user wrote.
+pub(super) fn read_field(text: &str, at: usize) -> Result<Vec<Part>, Fault> {
+    let moved = |fault: Fault| Fault { at: fault.at + at, ..fault };
+    if text.len() > LENGTH_LIMIT {
+        return Err(Fault::new(at, Problem::TooLong { length: text.len(), limit: LENGTH_LIMIT }));
+    }
+    let mut input = input(text);
+    input.state.alone = true;
+    let mut parts = field(&mut input).map_err(moved)?;
+    if !rest(&input).is_empty() {
+        return Err(moved(expected("a dot or the end of the field", &input)));
+    }
+    parts.iter_mut().for_each(|part| part.at += at);
+    Ok(parts)
+}
+
 fn input(text: &str) -> Input<'_> {
-    Stateful { input: LocatingSlice::new(text), state: Counted::default() }
+    Stateful { input: LocatingSlice::new(text), state: State::default() }
 }
 
 fn rest<'a>(input: &Input<'a>) -> &'a str {
@@ -315,8 +333,10 @@ fn operator(input: &mut Input<'_>) -> Result<Operator, Fault> {
 }
 
 fn field(input: &mut Input<'_>) -> Result<Vec<Part>, Fault> {
-    if !rest(input).starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_') {
-        return Err(expected("a field, a function or `(`", input));
+    let begins = |letter: char| letter.is_ascii_alphabetic() || letter == '_';
+    let what = if input.state.alone { "a field" } else { "a field, a function or `(`" };
+    if !rest(input).starts_with(begins) {
+        return Err(expected(what, input));
     }
     let mut parts = vec![word(input)?];
     while mark('.', input)? {

@@ -300,8 +300,8 @@ fn row(seq: usize, document: &Value) -> Vec<Bound> {
     let time = document.get("eventTime").and_then(Value::as_str).and_then(Instant::parse);
     let property = match document.pointer("/sourceProperties/k") {
         Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Array(_) | Value::Object(_)) => None,
-        _ => Some(String::new()),
+        Some(Value::Array(_) | Value::Object(_)) => Some(String::new()),
+        _ => None,
     };
     let mut own = document.clone();
     let resource = own.as_object_mut().unwrap().remove(RESOURCE);
