@@ -90,6 +90,10 @@ pub(super) enum Problem {
     TooMany { limit: usize },
     #[error("there are more than {limit} fields: leave some out")]
     ManyFields { limit: usize },
+    #[error("findings are not sorted or grouped by `{field}`, which is {kind}")]
+    Sorted { field: Excerpt, kind: &'static str },
+    #[error("`{field}` is in the list `{list}`: findings are sorted and grouped by what they have one of")]
+    SortedList { field: Excerpt, list: &'static str },
     #[error("expected {what}, found {found}")]
     Expected { what: &'static str, found: Found },
     #[error("`{found}` has small letters: write {wanted}")]

@@ -19,6 +19,7 @@ mod evaluate;
 mod fields;
 mod instant;
 mod mask;
+mod order;
 mod path;
 mod print;
 #[cfg_attr(not(test), expect(dead_code, reason = "lists of findings are yet to be asked for by filters"))]
@@ -28,6 +29,7 @@ mod tree;
 
 pub use error::FilterError;
 pub use mask::{Mask, Masked};
+pub use order::{Grouping, Order};
 
 use error::Fault;
 use path::Base;

@@ -141,6 +141,14 @@ impl Path {
         matches!(self.steps.last(), Some(Step::Field(field)) if field.count == Count::Many)
     }
 
+    /// The first list of the table that the way leads through.
+    pub(super) fn list(&self) -> Option<&'static Field> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Field(field) if field.count == Count::Many => Some(*field),
+            _ => None,
+        })
+    }
+
     /// The fault of naming a field that holds others where one value is wanted.
     pub(super) fn needs_more(&self, at: usize) -> Option<Fault> {
         let field = self.to_string();

@@ -10,6 +10,7 @@
 #[cfg(test)]
 mod agreement;
 mod postgres;
+pub(crate) mod sorted;
 mod sqlite;
 
 use super::Filter;
@@ -125,6 +126,15 @@ impl Spot {
     }
 }
 
+/// How to come to the end of a path: rows to unfold, one within the other, what must be true of them, and the place in the last one.
+struct Way {
+    /// Whether it begins in the resource rather than in the scope.
+    of_resource: bool,
+    rows: Vec<String>,
+    tests: Vec<String>,
+    end: Spot,
+}
+
 /// What the two databases say differently.
 trait Words {
     /// The value as SQL knows it: texts, numbers; nothing where there is none.
@@ -143,10 +153,16 @@ trait Words {
     fn within(&self, text: &str, part: &str) -> String;
     /// A whole number, of JSON's number or text.
     fn integer(&self, spot: &Spot) -> String;
+    /// The same as the type that 64 bits have.
+    fn as_integer(&self, value: &str) -> String;
+    /// A text that compares by its bytes.
+    fn by_bytes(&self, text: &str) -> String;
     fn number(&self, spot: &Spot) -> String;
     /// A parameter that was bound as text.
     fn as_number(&self, parameter: &str) -> String;
     fn truth(&self, spot: &Spot, wanted: bool) -> String;
+    /// `true` or `false` as text.
+    fn truth_name(&self, spot: &Spot) -> String;
     /// The text that [`super::instant::time_key`] makes.
     fn time_key(&self, spot: &Spot) -> String;
     fn seconds(&self, spot: &Spot) -> String;
@@ -298,54 +314,52 @@ impl Writer<'_> {
         scope: &Spot,
         leaf: &mut dyn FnMut(&mut Self, &Spot) -> String,
     ) -> String {
-        let resource = path.base == Base::Finding && leads_to_resource(path);
-        let steps = if resource { path.steps.get(1..).unwrap_or_default() } else { path.steps.as_slice() };
-        let mut spot = if resource { Spot::new(self.columns.resources.document) } else { scope.clone() };
-        let mut rows = Vec::new();
-        let mut tests = Vec::new();
-        for step in steps {
-            match step {
-                Step::Field(field) => {
-                    spot = spot.field(field.json);
-                    if field.count == Count::Many {
-                        let row = self.name();
-                        rows.push(self.words.elements(&spot, &row));
-                        spot = Spot::row(&row);
-                    }
-                }
-                Step::Key { name, folded } => {
-                    spot = self.member(&spot, name, *folded, &mut rows, &mut tests);
-                }
-                Step::Member(name) => {
-                    let row = self.name();
-                    rows.push(self.words.elements_of_any(&spot, &row));
-                    spot = self.member(&Spot::row(&row), name, false, &mut rows, &mut tests);
-                }
-            }
-        }
-        tests.push(leaf(self, &spot));
-        let tests = tests.join(" AND ");
-        let text = match rows.as_slice() {
+        let mut way = self.way(path, scope);
+        way.tests.push(leaf(self, &way.end));
+        let tests = way.tests.join(" AND ");
+        let text = match way.rows.as_slice() {
             [] => tests,
             rows => format!("EXISTS (SELECT 1 FROM {} WHERE {tests})", rows.join(", ")),
         };
-        if resource { self.resource(&text) } else { text }
+        if way.of_resource { self.resource(&text) } else { text }
     }
 
-    fn member(
-        &mut self,
-        spot: &Spot,
-        name: &str,
-        folded: bool,
-        rows: &mut Vec<String>,
-        tests: &mut Vec<String>,
-    ) -> Spot {
+    /// The way to the end of a path, from a finding's document, that of its resource, or an element of a list.
+    fn way(&mut self, path: &Path, scope: &Spot) -> Way {
+        let of_resource = leads_to_resource(path);
+        let steps = if of_resource { path.steps.get(1..).unwrap_or_default() } else { path.steps.as_slice() };
+        let end = if of_resource { Spot::new(self.columns.resources.document) } else { scope.clone() };
+        let mut way = Way { of_resource, rows: Vec::new(), tests: Vec::new(), end };
+        for step in steps {
+            match step {
+                Step::Field(field) => {
+                    way.end = way.end.field(field.json);
+                    if field.count == Count::Many {
+                        let row = self.name();
+                        way.rows.push(self.words.elements(&way.end, &row));
+                        way.end = Spot::row(&row);
+                    }
+                }
+                Step::Key { name, folded } => self.member(&mut way, name, *folded),
+                Step::Member(name) => {
+                    let row = self.name();
+                    way.rows.push(self.words.elements_of_any(&way.end, &row));
+                    way.end = Spot::row(&row);
+                    self.member(&mut way, name, false);
+                }
+            }
+        }
+        way
+    }
+
+    /// Goes on to the member of this name.
+    fn member(&mut self, way: &mut Way, name: &str, folded: bool) {
         let row = self.name();
-        let (members, key) = self.words.members(spot, &row);
-        rows.push(members);
+        let (members, key) = self.words.members(&way.end, &row);
         let key = if folded { self.words.folded(&key) } else { key };
-        tests.push(format!("{key} = {}", self.bind(name)));
-        Spot::row(&row)
+        way.rows.push(members);
+        way.tests.push(format!("{key} = {}", self.bind(name)));
+        way.end = Spot::row(&row);
     }
 
     fn leaf(&mut self, condition: &Condition, spot: &Spot) -> String {
@@ -384,9 +398,10 @@ impl Writer<'_> {
                 format!("({} {} {})", words.time_key(spot), order.as_str(), self.bind(time.key.as_str()))
             }
             Test::Key { name, folded } => {
-                let (mut rows, mut tests) = (Vec::new(), Vec::new());
-                self.member(spot, name, *folded, &mut rows, &mut tests);
-                format!("EXISTS (SELECT 1 FROM {} WHERE {})", rows.join(", "), tests.join(" AND "))
+                let mut way =
+                    Way { of_resource: false, rows: Vec::new(), tests: Vec::new(), end: spot.clone() };
+                self.member(&mut way, name, *folded);
+                format!("EXISTS (SELECT 1 FROM {} WHERE {})", way.rows.join(", "), way.tests.join(" AND "))
             }
             Test::AnyKey => {
                 let row = self.name();

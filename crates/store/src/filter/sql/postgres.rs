@@ -71,6 +71,14 @@ impl Words for Postgres {
         format!("CASE WHEN {text} ~ '^-?[0-9]{{1,19}}$' THEN {text}::numeric END")
     }
 
+    fn as_integer(&self, value: &str) -> String {
+        format!("({value})::bigint")
+    }
+
+    fn by_bytes(&self, text: &str) -> String {
+        format!("({text}) COLLATE \"C\"")
+    }
+
     fn number(&self, spot: &Spot) -> String {
         format!("CASE jsonb_typeof({}) WHEN 'number' THEN {}::float8 END", json(spot), self.scalar(spot))
     }
@@ -81,6 +89,10 @@ impl Words for Postgres {
 
     fn truth(&self, spot: &Spot, wanted: bool) -> String {
         format!("({} = '{wanted}'::jsonb)", json(spot))
+    }
+
+    fn truth_name(&self, spot: &Spot) -> String {
+        self.scalar(spot)
     }
 
     fn time_key(&self, spot: &Spot) -> String {

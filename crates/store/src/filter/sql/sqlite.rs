@@ -73,6 +73,14 @@ impl Words for Sqlite {
         format!("CAST({} AS INTEGER)", self.scalar(spot))
     }
 
+    fn as_integer(&self, value: &str) -> String {
+        value.to_owned()
+    }
+
+    fn by_bytes(&self, text: &str) -> String {
+        format!("CAST({text} AS TEXT)")
+    }
+
     fn number(&self, spot: &Spot) -> String {
         format!(
             "CASE WHEN {} IN ('integer', 'real') THEN CAST({} AS REAL) END",
@@ -87,6 +95,10 @@ impl Words for Sqlite {
 
     fn truth(&self, spot: &Spot, wanted: bool) -> String {
         format!("({} = '{wanted}')", kind(spot))
+    }
+
+    fn truth_name(&self, spot: &Spot) -> String {
+        format!("NULLIF({}, 'null')", kind(spot))
     }
 
     fn time_key(&self, spot: &Spot) -> String {
