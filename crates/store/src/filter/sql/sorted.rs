@@ -1,6 +1,6 @@
 //! The fields that findings are sorted and grouped by, as expressions of SQL.
 
-use super::{Column, Columns, Dialect, Spot, Sql, Writer, leads_to_resource};
+use super::{Column, Columns, Dialect, Resources, Spot, Sql, Writer};
 use crate::filter::fields::Type;
 use crate::filter::order::Key;
 
