@@ -1,4 +1,4 @@
-//! A finding, taken apart for its row and put together again.
+//! The evidence of one of urva's own findings, taken apart for its rows and put together again.
 
 use crate::sql::Row;
 use evidence::{
@@ -8,9 +8,9 @@ use evidence::{
 use serde::{Deserialize, Serialize};
 use sqlx::error::BoxDynError;
 
-use crate::from_sql;
+use crate::{from_sql, zip};
 
-/// What the column `body` holds. Fields may be added with a default; none may go or change its meaning, since
+/// What the column `body` holds, as JSON that is compressed. Fields may be added with a default; none may go or change its meaning, since
 /// rows outlive the binary that wrote them.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Body {
@@ -24,6 +24,11 @@ pub(crate) struct Body {
 }
 
 impl Body {
+    /// What a row holds.
+    pub(crate) fn read(packed: &[u8]) -> Result<Self, BoxDynError> {
+        Ok(serde_json::from_slice(&zip::unpack(packed)?)?)
+    }
+
     /// Whether `later` is of the same streamed execution, and its text longer than this one, whose text is `text`.
     pub(crate) fn has_grown(mut self, text: Option<Vec<u8>>, later: &Finding) -> bool {
         let head_bytes = self.head_bytes;
@@ -36,7 +41,7 @@ impl Body {
 
 /// A finding as its columns want it.
 pub(crate) struct Parts {
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
     /// None for a script whose text was not captured.
     pub(crate) text: Option<Vec<u8>>,
 }
@@ -52,19 +57,27 @@ impl Parts {
             (text, head_bytes) = take_text(&mut judged.capture.script.content);
         }
         let body = Body { finding, head_bytes, text_is_argument };
-        Ok(Self { body: to_json(&body)?, text })
+        Ok(Self { body: zip::pack(to_json(&body)?.as_bytes())?, text })
     }
 }
 
 /// The row of one finding, as [`read`] wants it.
-pub(crate) const SELECT: &str = "SELECT id, state, first_seen, last_seen, count, content_sha256, container, body, text \
-     FROM findings LEFT JOIN scripts ON sha256 = content_sha256 WHERE seq = $1";
+pub(crate) const SELECT: &str = "SELECT id, state, create_time, event_time, count, content_sha256, container, body, text
+     FROM findings JOIN documents ON finding = seq LEFT JOIN scripts ON sha256 = content_sha256 WHERE seq = $1";
 
 /// Puts a finding together from a row of [`SELECT`].
 pub(crate) fn read(row: &Row) -> Result<Finding, BoxDynError> {
-    let Body { mut finding, head_bytes, text_is_argument } = from_json(&row.get::<String>("body")?)?;
+    let body: Vec<u8> = row.get("body")?;
+    let text: Option<Vec<u8>> = row.get("text")?;
+    let text = text.map(|text| zip::unpack(&text)).transpose()?;
+    put_together(Body::read(&body)?, text, row)
+}
+
+/// The same of what [`Body::read`] gave, and of the text.
+pub(crate) fn put_together(body: Body, text: Option<Vec<u8>>, row: &Row) -> Result<Finding, BoxDynError> {
+    let Body { mut finding, head_bytes, text_is_argument } = body;
     if let Subject::Script(judged) = &mut finding.subject {
-        put_text(&mut judged.capture.script.content, row.get("text")?, head_bytes)?;
+        put_text(&mut judged.capture.script.content, text, head_bytes)?;
         if text_is_argument {
             put_argument(&mut judged.capture);
         }
@@ -73,8 +86,8 @@ pub(crate) fn read(row: &Row) -> Result<Finding, BoxDynError> {
     *finding.container_mut() = container.as_deref().map(serde_json::from_str).transpose()?;
     finding.id = FindingId::parse(&row.get::<String>("id")?).ok_or("its id is not hexadecimal")?;
     finding.state = state(&row.get::<String>("state")?)?;
-    finding.first_seen = Timestamp(from_sql(row.get("first_seen")?));
-    finding.last_seen = Timestamp(from_sql(row.get("last_seen")?));
+    finding.first_seen = Timestamp(from_sql(row.get("create_time")?));
+    finding.last_seen = Timestamp(from_sql(row.get("event_time")?));
     finding.count = from_sql(row.get("count")?);
     let digest: Vec<u8> = row.get("content_sha256")?;
     finding.content_sha256 = Sha256(digest.as_slice().try_into()?);

@@ -78,6 +78,16 @@ pub enum StoreError {
         "{address:?} names no database that urva knows: give a path, sqlite:///PATH, or postgres://USER@HOST/DATABASE"
     )]
     UnknownAddress { address: String },
+    #[error("there is no finding {id} in the source {source_id}")]
+    NoSuchFinding { source_id: String, id: String },
+    #[error("there is no {name}")]
+    NoSuchSetting { name: String },
+    #[error("{name} exists already: choose another id, or change the one that is there")]
+    AlreadyThere { name: String },
+    #[error("the field {field} of one of urva's own findings is what urva saw, and is not changed")]
+    Fixed { field: String },
+    #[error("the page token was not made for this query: ask for the first page again")]
+    PageToken,
     #[error("no finding has an id that begins with {id}: `urva findings list` shows what there is")]
     NotFound { id: FindingId },
     #[error("{} findings or more have an id that begins with {prefix}: give more digits ({})", matches.len(), list(matches))]

@@ -18,37 +18,54 @@
 //!   a database of more than 32 MiB may show only when it is met.
 //! - Bytes of any kind in paths, arguments and texts come back as they were.
 
+mod audit;
 mod body;
+mod change;
+mod document;
 mod error;
 pub mod filter;
 mod gaps;
+mod insert;
+mod list;
 mod lock;
+mod mute;
 mod open;
+mod order;
 mod postgres;
 mod query;
 mod record;
 mod retain;
 mod runs;
 mod session;
+mod settings;
 mod sql;
 mod sqlite;
+mod token;
 mod tokens;
+mod upgrade;
+mod zip;
 
+use evidence::scc::Place;
 use session::Pool;
 use std::path::Path;
 
+pub use audit::{AuditEntry, By};
 pub use error::StoreError;
+pub use list::{Group, Grouped, Listed, Listing, Stored};
 pub use lock::StateLock;
+pub use order::{Grouping, Order, OrderError};
 pub use query::{Cursor, Page, Query};
 pub use record::{Outcome, Recorded};
 pub use retain::{Removed, RetentionPolicy};
 pub use runs::{Begun, Counters, Loss, Previous, Run, RunId, RunStart};
+pub use settings::{Kind, Setting};
 pub use tokens::{KeptToken, NewToken};
 
 /// The database, open. Calls that write wait for each other; a few may read at the same time.
 #[derive(Debug)]
 pub struct Store {
     pool: Pool,
+    place: Place,
 }
 
 impl Store {

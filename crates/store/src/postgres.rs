@@ -1,18 +1,22 @@
 //! Opening a database of PostgreSQL, and bringing its schema up to date. All tables lie in the schema `urva`, so that
 //! the database may hold those of other programs too.
 
-use crate::StoreError;
 use crate::error::explain;
 use crate::session::{Access, Pool, Source};
 use crate::sql::{Connection, sql};
+use crate::{StoreError, upgrade};
+use evidence::scc::Place;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Each script leads from the version that is its index to the next one.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../schema/postgres/1.sql"), include_str!("../schema/postgres/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../schema/postgres/1.sql"),
+    include_str!("../schema/postgres/2.sql"),
+    include_str!("../schema/postgres/3.sql"),
+];
 
 /// The newest schema version that this binary knows.
 const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -26,12 +30,12 @@ const SETTINGS: [(&str, &str); 4] = [
     ("idle_in_transaction_session_timeout", "60s"),
 ];
 
-pub(crate) async fn open(url: &str) -> Result<Pool, StoreError> {
+pub(crate) async fn open(url: &str, place: &Place) -> Result<Pool, StoreError> {
     let source = source(url, Access::Write)?;
     let (mut connection, found) = connect(&source).await?;
     judge(source.path(), found.unwrap_or(0))?;
     if found.is_none_or(|found| found < KNOWN_VERSION) {
-        let migrated = migrate(&mut connection).await;
+        let migrated = migrate(&mut connection, place).await;
         let found = migrated.map_err(|error| explain(source.path(), "prepare the database", error))?;
         // Another process may have been first, and newer.
         judge(source.path(), found)?;
@@ -109,7 +113,7 @@ fn judge(path: &Path, found: i64) -> Result<(), StoreError> {
 }
 
 /// All steps in one transaction, by one process at a time. Returns the version that is there then.
-async fn migrate(connection: &mut Connection) -> Result<i64, sqlx::Error> {
+async fn migrate(connection: &mut Connection, place: &Place) -> Result<i64, sqlx::Error> {
     connection.execute(sql("BEGIN")).await?;
     // Whoever was first may have much to bring up to date.
     connection.execute(sql("SET LOCAL lock_timeout = 0")).await?;
@@ -123,6 +127,9 @@ async fn migrate(connection: &mut Connection) -> Result<i64, sqlx::Error> {
     let found = found.unwrap_or(0);
     for script in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         connection.run(*script).await?;
+    }
+    if found < 3 {
+        upgrade::to_version_3(connection, place).await?;
     }
     if found < KNOWN_VERSION {
         connection.execute(sql("UPDATE urva.schema_version SET version = $1").bind(KNOWN_VERSION)).await?;

@@ -56,22 +56,22 @@ pub struct Page<T> {
 /// executed again meanwhile moves to the list's beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    last_seen: i64,
-    id: String,
+    event_time: i64,
+    seq: i64,
 }
 
 impl Cursor {
     /// Reads a cursor as it was written by `Display`.
     pub fn parse(text: &str) -> Option<Self> {
-        let (time, id) = text.split_once('-')?;
-        let last_seen = i64::from_str_radix(time, 16).ok().filter(|time| *time >= 0)?;
-        Some(Self { last_seen, id: FindingId::parse(id)?.as_str().to_owned() })
+        let (time, seq) = text.split_once('-')?;
+        let number = |digits: &str| i64::from_str_radix(digits, 16).ok().filter(|number| *number >= 0);
+        Some(Self { event_time: number(time)?, seq: number(seq)? })
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}-{}", self.last_seen, self.id)
+        write!(f, "{:x}-{:x}", self.event_time, self.seq)
     }
 }
 
@@ -79,7 +79,7 @@ impl fmt::Display for Cursor {
 struct Entry {
     seq: i64,
     id: String,
-    last_seen: i64,
+    event_time: i64,
     bytes: i64,
 }
 
@@ -88,7 +88,7 @@ impl FromRow for Entry {
         Ok(Self {
             seq: row.get("seq")?,
             id: row.get("id")?,
-            last_seen: row.get("last_seen")?,
+            event_time: row.get("event_time")?,
             bytes: row.get("bytes")?,
         })
     }
@@ -153,9 +153,10 @@ async fn resolve(
     // `g` follows the last hexadecimal digit, so the range holds each id that begins with the prefix.
     let rows: Vec<(i64, String)> = connection
         .all(
-            sql("SELECT seq, id FROM findings WHERE id >= $1 AND id < $1 || 'g' ORDER BY id LIMIT $2")
-                .bind(prefix.as_str())
-                .bind(AMBIGUOUS_LIMIT),
+            sql("SELECT seq, id FROM findings
+                WHERE id >= $1 AND id < $1 || 'g' AND content_sha256 IS NOT NULL ORDER BY id LIMIT $2")
+            .bind(prefix.as_str())
+            .bind(AMBIGUOUS_LIMIT),
         )
         .await?;
     let parsed = |id: &str| FindingId::parse(id).unwrap_or_else(|| prefix.clone());
@@ -220,7 +221,7 @@ async fn find(connection: &mut Connection, query: &Query) -> Result<Page<Finding
             Ok(finding) => page.items.push(finding),
             Err(_) => page.unreadable.extend(FindingId::parse(&entry.id)),
         }
-        last = Some(Cursor { last_seen: entry.last_seen, id: entry.id.clone() });
+        last = Some(Cursor { event_time: entry.event_time, seq: entry.seq });
     }
     Ok(page)
 }
@@ -237,29 +238,30 @@ async fn entries(
     limit: usize,
 ) -> Result<Vec<Entry>, sqlx::Error> {
     let after = query.after.as_ref();
-    connection.all(sql("SELECT seq, id, last_seen,
-             CAST(length(body) + COALESCE((SELECT length(text) FROM scripts WHERE sha256 = content_sha256), 0) AS BIGINT)
-                 AS bytes
-         FROM findings
-         WHERE ($1 IS NULL OR category = $1) AND ($2 IS NULL OR state = $2)
+    connection
+        .all(
+            sql("SELECT seq, id, event_time, CAST(length(body) * 4 AS BIGINT)
+             + COALESCE((SELECT size FROM scripts WHERE sha256 = content_sha256), 0) AS bytes
+         FROM findings JOIN documents ON finding = seq
+         WHERE content_sha256 IS NOT NULL AND ($1 IS NULL OR category = $1) AND ($2 IS NULL OR state = $2)
            AND ($3 IS NULL OR container_name = $3 OR substr(container_id, 1, length($3)) = $3)
            AND ($4 IS NULL OR pod = $4) AND ($5 IS NULL OR namespace = $5)
            AND ($6 IS NULL OR instr(image, $6) > 0)
-           AND last_seen >= $7 AND first_seen <= $8 AND (last_seen, id) < ($9, $10)
-         ORDER BY last_seen DESC, id DESC LIMIT $11")
-    .bind(query.category.map(Category::module_name))
-    .bind(query.state.map(State::as_str))
-    .bind(query.container.as_deref())
-    .bind(query.pod.as_deref())
-    .bind(query.namespace.as_deref())
-    .bind(query.image.as_deref())
-    .bind(query.since.map_or(0, |time| to_sql(time.0)))
-    .bind(query.until.map_or(i64::MAX, |time| to_sql(time.0)))
-    .bind(after.map_or(i64::MAX, |cursor| cursor.last_seen))
-    // Follows each id, so that the absence of a cursor lets even the last moment through.
-    .bind(after.map_or("g", |cursor| &cursor.id))
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)))
-    .await
+           AND event_time >= $7 AND create_time <= $8 AND (event_time, seq) < ($9, $10)
+         ORDER BY event_time DESC, seq DESC LIMIT $11")
+            .bind(query.category.map(Category::display_name))
+            .bind(query.state.map(State::as_str))
+            .bind(query.container.as_deref())
+            .bind(query.pod.as_deref())
+            .bind(query.namespace.as_deref())
+            .bind(query.image.as_deref())
+            .bind(query.since.map_or(0, |time| to_sql(time.0)))
+            .bind(query.until.map_or(i64::MAX, |time| to_sql(time.0)))
+            .bind(after.map_or(i64::MAX, |cursor| cursor.event_time))
+            .bind(after.map_or(i64::MAX, |cursor| cursor.seq))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)),
+        )
+        .await
 }
 
 /// One finding. The inner error says why the row cannot be read back.

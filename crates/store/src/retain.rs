@@ -69,11 +69,11 @@ async fn remove_findings(
 ) -> Result<(u64, u64), sqlx::Error> {
     let total: i64 = connection.one(sql("SELECT count(*) FROM findings")).await?;
     let surplus = total.saturating_sub(max_findings.map_or(i64::MAX, to_sql)).clamp(0, BATCH);
-    let texts: Vec<Vec<u8>> = connection
+    let texts: Vec<Option<Vec<u8>>> = connection
         .all(
             sql("DELETE FROM findings WHERE seq IN
-             (SELECT seq FROM findings WHERE last_seen < $1 ORDER BY last_seen, id LIMIT $2)
-           OR seq IN (SELECT seq FROM findings ORDER BY last_seen, id LIMIT $3)
+             (SELECT seq FROM findings WHERE event_time < $1 ORDER BY event_time, seq LIMIT $2)
+           OR seq IN (SELECT seq FROM findings ORDER BY event_time, seq LIMIT $3)
          RETURNING content_sha256")
             .bind(oldest)
             .bind(BATCH)
@@ -81,7 +81,7 @@ async fn remove_findings(
         )
         .await?;
     let mut scripts = 0;
-    for text in &texts {
+    for text in texts.iter().flatten() {
         scripts += remove_script(connection, text).await?;
     }
     if !texts.is_empty() && matches!(connection, Connection::Sqlite(_)) {

@@ -56,7 +56,10 @@ pub(crate) fn sql(text: impl Into<Cow<'static, str>>) -> Statement {
 
 impl Statement {
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
-        self.values.push(value.into());
+        self.values.push(match value.into() {
+            Value::Text(text) => Value::Text(text.map(without_nul)),
+            other => other,
+        });
         self
     }
 
@@ -78,7 +81,7 @@ impl Statement {
         for value in self.values {
             match value {
                 Value::Integer(number) => arguments.add(number),
-                Value::Text(text) => arguments.add(text.map(without_nul)),
+                Value::Text(text) => arguments.add(text),
                 Value::Blob(bytes) => arguments.add(bytes),
             }
             .map_err(Error::Encode)?;
@@ -89,7 +92,7 @@ impl Statement {
 
 /// PostgreSQL's texts hold every character but this one. It stands in no name that a runtime gives; where
 /// somebody made one up, both the stored and the wanted text have the replacement, so that they still meet.
-fn without_nul(text: String) -> String {
+pub(crate) fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
@@ -140,6 +143,12 @@ impl FromRow for i64 {
 }
 
 impl FromRow for String {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        row.at(0)
+    }
+}
+
+impl FromRow for Option<Vec<u8>> {
     fn from_row(row: &Row) -> Result<Self, Error> {
         row.at(0)
     }

@@ -3,10 +3,11 @@
 use crate::StoreError;
 use crate::error::{explain, explain_io};
 use crate::session::{Pool, Source};
-use crate::sql;
+use crate::{sql, upgrade};
+use evidence::scc::Place;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,8 +18,11 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x7572_7661;
 
 /// Each script leads from the version that is its index to the next one.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../schema/sqlite/1.sql"), include_str!("../schema/sqlite/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../schema/sqlite/1.sql"),
+    include_str!("../schema/sqlite/2.sql"),
+    include_str!("../schema/sqlite/3.sql"),
+];
 
 /// The newest schema version that this binary knows.
 const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -33,7 +37,7 @@ const LEAST_PAGE: u64 = 512;
 /// reported when it is met.
 const CHECKED_BYTES: u64 = 32 << 20;
 
-pub(crate) async fn open(address: &Path) -> Result<Pool, StoreError> {
+pub(crate) async fn open(address: &Path, place: &Place) -> Result<Pool, StoreError> {
     let path = path_of(address)?;
     create_file(&path)?;
     inspect(&path).await?;
@@ -43,6 +47,13 @@ pub(crate) async fn open(address: &Path) -> Result<Pool, StoreError> {
     header.judge(&path)?;
     let prepared = prepare(&mut connection, &header).await;
     prepared.map_err(|error| explain(&path, "prepare the database", error))?;
+    let mut connection = sql::Connection::Sqlite(connection);
+    let migrated = migrate(&mut connection, place).await;
+    let found = migrated.map_err(|error| explain(&path, "prepare the database", error))?;
+    // Another process may have been first, and newer.
+    if found > KNOWN_VERSION {
+        return Err(StoreError::Newer { path, found, known: KNOWN_VERSION });
+    }
     Ok(pool(path, options, connection))
 }
 
@@ -59,11 +70,11 @@ pub(crate) async fn open_read_only(address: &Path) -> Result<Pool, StoreError> {
     if header.version < KNOWN_VERSION {
         return Err(StoreError::Older { path, found: header.version, known: KNOWN_VERSION });
     }
-    Ok(pool(path, options, connection))
+    Ok(pool(path, options, sql::Connection::Sqlite(connection)))
 }
 
-fn pool(path: PathBuf, options: SqliteConnectOptions, connection: SqliteConnection) -> Pool {
-    Pool::new(Source::File { path, options: Box::new(options) }, sql::Connection::Sqlite(connection))
+fn pool(path: PathBuf, options: SqliteConnectOptions, connection: sql::Connection) -> Pool {
+    Pool::new(Source::File { path, options: Box::new(options) }, connection)
 }
 
 /// What the file says about itself.
@@ -231,25 +242,27 @@ async fn prepare(connection: &mut SqliteConnection, header: &Header) -> Result<(
         // Must be told before the first page is written; lets `retain` give space back to the file system.
         set(connection, "PRAGMA auto_vacuum = INCREMENTAL").await?;
     }
-    set(connection, "PRAGMA journal_mode = WAL").await?;
-    migrate(connection).await
+    set(connection, "PRAGMA journal_mode = WAL").await
 }
 
 /// All steps in one transaction. It takes the write lock even where there is nothing to do, and so finds out
-/// whether the database can be written.
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let found = number(&mut transaction, "PRAGMA user_version").await?;
-    let done = usize::try_from(found).unwrap_or(0);
-    for script in MIGRATIONS.iter().skip(done) {
-        sqlx::raw_sql(*script).execute(&mut *transaction).await?;
+/// whether the database can be written. Returns the version that is there then.
+async fn migrate(connection: &mut sql::Connection, place: &Place) -> Result<i64, sqlx::Error> {
+    connection.run("BEGIN IMMEDIATE").await?;
+    let found: i64 = connection.one(sql::sql("PRAGMA user_version")).await?;
+    for script in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        connection.run(*script).await?;
+    }
+    if found < 3 {
+        upgrade::to_version_3(connection, place).await?;
     }
     if found < KNOWN_VERSION {
         let stamp =
             format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {KNOWN_VERSION}");
-        sqlx::raw_sql(AssertSqlSafe(stamp)).execute(&mut *transaction).await?;
+        connection.run(stamp).await?;
     }
-    transaction.commit().await
+    connection.run("COMMIT").await?;
+    Ok(found.max(KNOWN_VERSION))
 }
 
 async fn set(connection: &mut SqliteConnection, pragma: &'static str) -> Result<(), sqlx::Error> {

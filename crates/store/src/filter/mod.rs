@@ -22,7 +22,6 @@ mod mask;
 mod order;
 mod path;
 mod print;
-#[cfg_attr(not(test), expect(dead_code, reason = "lists of findings are yet to be asked for by filters"))]
 pub(crate) mod sql;
 mod syntax;
 mod tree;

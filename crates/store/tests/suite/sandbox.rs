@@ -3,7 +3,9 @@
 use crate::samples::HOUR;
 use crate::server;
 use evidence::Finding;
-use std::path::PathBuf;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::path::{Path, PathBuf};
 use store::Store;
 use tempfile::TempDir;
 
@@ -29,9 +31,65 @@ impl Sandbox {
         Self { folder: TempDir::new().unwrap(), address, store }
     }
 
+    pub(crate) fn is_file(&self) -> bool {
+        self.address.is_absolute()
+    }
+
+    /// Runs statements past the store.
+    pub(crate) async fn run(&self, statements: &str) {
+        run(&self.address, statements).await;
+    }
+
+    /// The same of statements that may be refused.
+    pub(crate) async fn try_run(&self, statements: &str) -> Result<(), String> {
+        try_run(&self.address, statements).await.map_err(|error| error.to_string())
+    }
+
     /// Records one finding and returns it as it is read back.
     pub(crate) async fn stored(&self, finding: &Finding) -> Finding {
         let recorded = self.store.record(std::slice::from_ref(finding), HOUR).await.unwrap();
         self.store.get(&recorded[0].id).await.unwrap()
     }
+}
+
+/// A database as version 1 made it, empty.
+pub(crate) struct Older {
+    _folder: TempDir,
+    pub(crate) address: PathBuf,
+}
+
+impl Older {
+    pub(crate) async fn on_sqlite() -> Self {
+        let folder = TempDir::new().unwrap();
+        let address = folder.path().join("urva.db");
+        std::fs::write(&address, "").unwrap();
+        let stamp = "PRAGMA application_id = 0x75727661; PRAGMA user_version = 1; PRAGMA journal_mode = WAL";
+        run(&address, &format!("{}; {stamp}", include_str!("../../schema/sqlite/1.sql"))).await;
+        Self { _folder: folder, address }
+    }
+
+    pub(crate) async fn on_postgres() -> Self {
+        let address = PathBuf::from(server::new_database());
+        let begin = "CREATE SCHEMA urva; CREATE TABLE schema_version (version BIGINT NOT NULL);
+                     INSERT INTO schema_version VALUES (1)";
+        run(&address, &format!("{begin}; {}", include_str!("../../schema/postgres/1.sql"))).await;
+        Self { _folder: TempDir::new().unwrap(), address }
+    }
+}
+
+/// Runs statements past the store.
+pub(crate) async fn run(address: &Path, statements: &str) {
+    try_run(address, statements).await.unwrap();
+}
+
+async fn try_run(address: &Path, statements: &str) -> Result<(), sqlx::Error> {
+    let script = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+    if address.is_absolute() {
+        let options = SqliteConnectOptions::new().filename(address);
+        script.execute(&mut SqliteConnection::connect_with(&options).await?).await?;
+    } else {
+        let address = format!("{}&options[search_path]=urva", address.display());
+        script.execute(&mut PgConnection::connect(&address).await?).await?;
+    }
+    Ok(())
 }

@@ -61,7 +61,7 @@ pub(super) fn run(
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
-        let store = Store::open(Path::new("/").join(DATABASE)).await;
+        let store = Store::open_in(Path::new("/").join(DATABASE), config.place()).await;
         let store = store.with_context(|| format!("the state folder {}", globals.state.display()))?;
         let announcer = Announcer::start(style)?;
         let session = Session::begin(store, config, judge, announcer, is_replacement).await?;

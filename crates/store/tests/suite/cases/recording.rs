@@ -373,3 +373,28 @@ async fn two_writers_count_each_execution_once() {
     let page = sandbox.store.find(&store::Query::default()).await.unwrap();
     assert_eq!(page.items.iter().map(|finding| finding.count).collect::<Vec<_>>(), [200]);
 }
+
+#[tokio::test]
+async fn a_damaged_row_is_named_and_hides_no_other() {
+    let sandbox = sandbox().await;
+    let batch: Vec<_> = (0..30).map(|pid| execution("a", &pid.to_string(), pid, 0)).collect();
+    sandbox.store.record(&batch, HOUR).await.unwrap();
+    let id = &batch[7].id;
+    for damage in ["x'00'", "substr(body, 1, 40)"] {
+        let damage = match sandbox.is_file() {
+            true => damage.to_owned(),
+            false => damage.replace("x'00'", "'\\x00'"),
+        };
+        sandbox.run(&format!(
+            "UPDATE documents SET body = {damage} WHERE finding = (SELECT seq FROM findings WHERE id = '{id}')"
+        ))
+        .await;
+        let page = sandbox.store.find(&store::Query::default()).await.unwrap();
+        assert_eq!((page.items.len(), page.unreadable), (29, vec![id.clone()]));
+        let error = sandbox.store.get(id).await.unwrap_err();
+        assert!(matches!(&error, store::StoreError::Unreadable { .. }), "{error:?}");
+        assert!(error.to_string().contains(id.as_str()), "{error}");
+        sandbox.store.record(&batch, HOUR).await.unwrap();
+        assert_eq!(sandbox.store.get(id).await.unwrap(), batch[7], "a new report repairs it");
+    }
+}

@@ -1,0 +1,259 @@
+//! Findings as people change them: those that clients create in sources of their own, and what is set on any finding. Each change
+//! is in the audit trail.
+
+use crate::audit::{By, note};
+use crate::document::{Columns, PEOPLES_FIELDS, normal};
+use crate::filter::Filter;
+use crate::insert::{self, NewFinding};
+use crate::list::{Stored, Writer, seq};
+use crate::mute::Rules;
+use crate::record::put_document;
+use crate::session::Access;
+use crate::sql::{Connection, FromRow, Row, sql};
+use crate::{Store, StoreError, from_sql, to_sql};
+use evidence::Timestamp;
+use serde_json::Value as Json;
+
+/// The most findings that one call changes.
+const CHANGED_AT_ONCE: u32 = 200;
+
+/// What became of an attempt to change something.
+enum Attempt<T, E> {
+    Done(T),
+    /// There is none of this name.
+    Missing,
+    /// The field may not be changed.
+    Fixed(String),
+    /// The caller did not want it after all.
+    Refused(E),
+}
+
+/// A finding and all that a change needs to know of it.
+struct Known {
+    seq: i64,
+    source: String,
+    id: String,
+    document: Json,
+    resource: Json,
+    is_own: bool,
+    create_time: i64,
+    event_time: i64,
+}
+
+impl FromRow for Known {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        let json =
+            |text: String| serde_json::from_str(&text).map_err(|error| sqlx::Error::Decode(error.into()));
+        Ok(Self {
+            seq: row.at(0)?,
+            source: row.at(1)?,
+            id: row.at(2)?,
+            document: json(row.at(3)?)?,
+            resource: json(row.at(4)?)?,
+            is_own: row.at::<i64>(5)? > 0,
+            create_time: row.at(6)?,
+            event_time: row.at(7)?,
+        })
+    }
+}
+
+const KNOWN: &str = "SELECT f.seq, f.source, f.id, CAST(d.document AS TEXT), CAST(r.document AS TEXT),
+         CAST(CASE WHEN f.content_sha256 IS NULL THEN 0 ELSE 1 END AS BIGINT), f.create_time, f.event_time
+     FROM findings f JOIN documents d ON d.finding = f.seq JOIN resources r ON r.seq = f.resource WHERE f.seq = $1";
+
+impl Store {
+    /// Files a finding of a client in its source. `resource` is the protocol's Resource, whose `name` is that of the finding's
+    /// `resourceName`. Mute rules take effect on it.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyThere`] where the source has one of this id.
+    pub async fn create_finding(
+        &self,
+        source: &str,
+        id: &str,
+        document: Json,
+        resource: Json,
+        by: &By<'_>,
+    ) -> Result<Stored, StoreError> {
+        let stored = Stored {
+            source: source.to_owned(),
+            id: id.to_owned(),
+            document: normal(document),
+            resource: normal(resource),
+        };
+        let mut transaction = self.begin(Access::Write).await?;
+        let created = create(transaction.connection(), stored, by).await;
+        let created = self.end(transaction, "create a finding", created).await?;
+        created.ok_or_else(|| StoreError::AlreadyThere { name: format!("findings/{source}/{id}") })
+    }
+
+    /// Changes a finding's document; nothing happens where `change` refuses. `action` is for the audit trail. Of urva's own
+    /// findings only what people set may change: `state`, `mute` and what belongs to it, `securityMarks`, `externalSystems`, `contacts`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchFinding`], [`StoreError::Fixed`]. The inner error is that of `change`.
+    pub async fn change_finding<E>(
+        &self,
+        source: &str,
+        id: &str,
+        by: &By<'_>,
+        action: &str,
+        change: impl FnOnce(&mut Json) -> Result<(), E>,
+    ) -> Result<Result<Stored, E>, StoreError> {
+        let mut transaction = self.begin(Access::Write).await?;
+        let attempt = change_one(transaction.connection(), source, id, by, action, change).await;
+        match self.end(transaction, "change a finding", attempt).await? {
+            Attempt::Done(stored) => Ok(Ok(stored)),
+            Attempt::Refused(refused) => Ok(Err(refused)),
+            Attempt::Missing => {
+                Err(StoreError::NoSuchFinding { source_id: source.to_owned(), id: id.to_owned() })
+            }
+            Attempt::Fixed(field) => Err(StoreError::Fixed { field }),
+        }
+    }
+
+    /// Changes some of the findings that are meant, those behind `after`, an earlier call's answer. Returns how many
+    /// it changed, and where to go on; nothing where there are no more. A change that may not be made to a finding leaves it as it is.
+    ///
+    /// # Errors
+    /// Where the database cannot be written. What an earlier call changed stays changed.
+    pub async fn change_some(
+        &self,
+        source: Option<&str>,
+        filter: &Filter,
+        after: Option<u64>,
+        by: &By<'_>,
+        action: &str,
+        mut change: impl FnMut(&mut Json),
+    ) -> Result<(u64, Option<u64>), StoreError> {
+        let mut transaction = self.begin(Access::Write).await?;
+        let connection = transaction.connection();
+        let meant = meant(connection, source, filter, after.map_or(0, to_sql)).await;
+        let changed = match meant {
+            Ok(seqs) => change_each(connection, &seqs, by, action, &mut change).await,
+            Err(error) => Err(error),
+        };
+        self.end(transaction, "change findings", changed).await
+    }
+}
+
+async fn create(
+    connection: &mut Connection,
+    mut stored: Stored,
+    by: &By<'_>,
+) -> Result<Option<Stored>, sqlx::Error> {
+    if seq(connection, &stored.source, &stored.id).await?.is_some() {
+        return Ok(None);
+    }
+    let event_time = Columns::of(&stored.document).event_time;
+    Rules::read(connection).await?.apply(&mut stored.document, &stored.resource, event_time.max(by.at));
+    let new = NewFinding {
+        source: stored.source.clone(),
+        id: stored.id.clone(),
+        document: stored.document.clone(),
+        columns: Columns::of(&stored.document),
+        resource: insert::resource(connection, &stored.resource).await?,
+        count: 1,
+        evidence: None,
+    };
+    insert::insert(connection, &[new]).await?;
+    note(connection, by, "CreateFinding", &object(&stored.source, &stored.id), None, Some(&stored.document))
+        .await?;
+    Ok(Some(stored))
+}
+
+fn object(source: &str, id: &str) -> String {
+    format!("findings/{source}/{id}")
+}
+
+async fn change_one<E>(
+    connection: &mut Connection,
+    source: &str,
+    id: &str,
+    by: &By<'_>,
+    action: &str,
+    change: impl FnOnce(&mut Json) -> Result<(), E>,
+) -> Result<Attempt<Stored, E>, sqlx::Error> {
+    let Some(seq) = seq(connection, source, id).await? else { return Ok(Attempt::Missing) };
+    let known: Known = connection.one(sql(KNOWN).bind(seq)).await?;
+    let mut document = known.document.clone();
+    if let Err(refused) = change(&mut document) {
+        return Ok(Attempt::Refused(refused));
+    }
+    put(connection, known, normal(document), by, action).await
+}
+
+/// Some of the rows that are meant, in their order.
+async fn meant(
+    connection: &mut Connection,
+    source: Option<&str>,
+    filter: &Filter,
+    after: i64,
+) -> Result<Vec<i64>, sqlx::Error> {
+    let mut writer = Writer::new(connection);
+    let condition = writer.condition(source, filter);
+    let after = writer.bind(after);
+    let tables = writer.tables();
+    let text = format!(
+        "SELECT f.seq FROM {tables} WHERE {condition} AND f.seq > {after} ORDER BY f.seq LIMIT {CHANGED_AT_ONCE}"
+    );
+    connection.all(writer.statement(text)).await
+}
+
+async fn change_each(
+    connection: &mut Connection,
+    seqs: &[i64],
+    by: &By<'_>,
+    action: &str,
+    change: &mut impl FnMut(&mut Json),
+) -> Result<(u64, Option<u64>), sqlx::Error> {
+    let mut changed = 0;
+    for seq in seqs {
+        let known: Known = connection.one(sql(KNOWN).bind(*seq)).await?;
+        let before = known.document.clone();
+        let mut document = before.clone();
+        change(&mut document);
+        let attempt = put::<()>(connection, known, normal(document), by, action).await?;
+        changed += u64::from(matches!(attempt, Attempt::Done(stored) if stored.document != before));
+    }
+    Ok((changed, seqs.last().map(|last| from_sql(*last))))
+}
+
+/// Writes a changed document, where there is a change and it may be made.
+async fn put<E>(
+    connection: &mut Connection,
+    known: Known,
+    document: Json,
+    by: &By<'_>,
+    action: &str,
+) -> Result<Attempt<Stored, E>, sqlx::Error> {
+    let fixed = known.is_own.then(|| fixed_field(&known.document, &document)).flatten();
+    if let Some(field) = fixed {
+        return Ok(Attempt::Fixed(field));
+    }
+    let Known { seq, source, id, document: before, mut resource, is_own, create_time, event_time } = known;
+    if document != before {
+        let mut columns = Columns::of(&document);
+        if is_own {
+            columns.create_time = Timestamp(from_sql(create_time));
+            columns.event_time = Timestamp(from_sql(event_time));
+        }
+        if document.get("resourceName") != before.get("resourceName") {
+            resource = serde_json::json!({"name": document.get("resourceName")});
+        }
+        let resource_seq = insert::resource(connection, &resource).await?;
+        put_document(connection, seq, resource_seq, &columns, &document).await?;
+        note(connection, by, action, &object(&source, &id), Some(&before), Some(&document)).await?;
+    }
+    Ok(Attempt::Done(Stored { source, id, document, resource }))
+}
+
+/// A field that differs and is not people's to set.
+fn fixed_field(before: &Json, after: &Json) -> Option<String> {
+    let (before, after) = (before.as_object()?, after.as_object()?);
+    let names = before.keys().chain(after.keys());
+    names
+        .filter(|name| !PEOPLES_FIELDS.contains(&name.as_str()))
+        .find(|name| before.get(*name) != after.get(*name))
+        .cloned()
+}
