@@ -211,6 +211,24 @@ fn a_shell_is_stopped_at_the_lines_that_are_malicious() {
 }
 
 #[test]
+fn a_finding_tells_that_its_process_was_let_go_before_the_verdict() {
+    let Some(_alone) = privileged_and_alone() else { return };
+    let urva = Urva::start_with("[hold]\nenabled = true\nwithin_ms = 200\n").unwrap();
+    let container = container();
+    let detector = rustix::process::Pid::from_raw(urva.process("detector").unwrap()).unwrap();
+    let signal = |signal| rustix::process::kill_process(detector, signal).unwrap();
+    signal(rustix::process::Signal::STOP);
+    let text = format!(": > /opt/markers/late\n{}", sample("malicious.token-theft.sh").unwrap());
+    container.exec_as((1000, 1000), ["dash", "-c", &text], b"").unwrap();
+    let has_run = container.root().join("opt/markers/late").exists();
+    signal(rustix::process::Signal::CONT);
+    assert!(has_run, "it was let go: {}", urva.site().log());
+    let is_late = |found: &Found| found.contents() == text && found.property("Hold_Action") == "LATE";
+    urva.wait_for_finding(container.id(), LIMIT, is_late).unwrap();
+    urva.stop().unwrap();
+}
+
+#[test]
 fn what_is_held_goes_on_when_urva_ends_or_crashes() {
     let Some(_alone) = privileged_and_alone() else { return };
     for crash in [true, false] {

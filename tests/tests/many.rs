@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
-use end_to_end::{Rootfs, Runc, Urva, privileged, variant};
+use end_to_end::{Found, Rootfs, Runc, Urva, privileged, variant};
 use std::thread;
 use std::time::Duration;
 
@@ -109,4 +109,35 @@ fn a_script_that_runs_before_urva_is_found_by_it() {
     let found = urva.wait_for_finding(container.id(), WITHIN, |_| true).unwrap();
     assert_eq!((found.contents(), found.path()), (text.as_str(), Some("/opt/early.py")));
     assert!(found.coverage().contains("running before urva began to watch"), "{}", found.coverage());
+}
+
+#[test]
+fn what_an_interpreter_reads_is_found_though_it_ran_before_urva() {
+    if !privileged() {
+        return;
+    }
+    let container = Runc::container(&Rootfs::debian().unwrap()).start().unwrap();
+    let text = variant("malicious.reverse-shell.py", "piped").unwrap();
+    container.write_file("/opt/input", &text).unwrap();
+    container
+        .write_file("/opt/early.sh", variant("malicious.token-theft.sh", "early").unwrap() + "\nsleep 60\n")
+        .unwrap();
+    // The interpreter waits in its first read. The script beside it is younger, so urva looks at it later.
+    let waiting = "{ until [ -e /opt/go ]; do sleep 0.1; done; cat /opt/input; } | python3 -";
+    container
+        .exec([
+            "bash",
+            "-c",
+            &format!("({waiting}) >/dev/null 2>&1 & sleep 1; setsid sh /opt/early.sh >/dev/null 2>&1 &"),
+        ])
+        .unwrap();
+    let urva = Urva::start().unwrap();
+    let is_at = |found: &Found, path: Option<&str>| found.path() == path;
+    urva.wait_for_finding(container.id(), WITHIN, |found| is_at(found, Some("/opt/early.sh"))).unwrap();
+    container.write_file("/opt/go", "").unwrap();
+    let found = urva.wait_for_finding(container.id(), WITHIN, |found| is_at(found, None)).unwrap();
+    assert_eq!(found.contents(), text);
+    for note in ["running before urva began to watch", "the beginning of standard input may be missing"] {
+        assert!(found.coverage().contains(note), "{}", found.coverage());
+    }
 }

@@ -58,7 +58,31 @@ pub struct Judged {
     pub decided_by: Option<u32>,
     /// What was done with the process, where it was stopped before the first statement of the text that was judged.
     #[serde(default)]
-    pub held: Option<HoldAction>,
+    pub held: Option<Held>,
+}
+
+/// What became of a process that was stopped before a malicious text could run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Held {
+    /// It was killed.
+    Kill,
+    /// It was left stopped.
+    Stop,
+    /// It was let go as configured.
+    Report,
+    /// It was let go since the verdict took too long.
+    Late,
+}
+
+impl From<HoldAction> for Held {
+    fn from(action: HoldAction) -> Self {
+        match action {
+            HoldAction::Kill => Self::Kill,
+            HoldAction::Stop => Self::Stop,
+            HoldAction::Report => Self::Report,
+        }
+    }
 }
 
 /// What becomes of a process that was stopped before a malicious text could run.
@@ -73,7 +97,7 @@ pub enum HoldAction {
     Report,
 }
 
-impl fmt::Display for HoldAction {
+impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Kill => "stopped before its first statement, and killed",
@@ -81,6 +105,7 @@ impl fmt::Display for HoldAction {
                 "stopped before its first statement, and left so: SIGCONT lets it go on, SIGKILL ends it"
             }
             Self::Report => "stopped before its first statement, and let go as configured",
+            Self::Late => "stopped before its first statement, but let go before it was judged: it has run",
         })
     }
 }
@@ -282,7 +307,7 @@ impl Finding {
     }
 
     /// The same, of a process that was stopped before the text could run.
-    pub fn with_hold(mut self, held: Option<HoldAction>) -> Self {
+    pub fn with_hold(mut self, held: Option<Held>) -> Self {
         if let Subject::Script(judged) = &mut self.subject {
             judged.held = held;
         }

@@ -28,7 +28,7 @@ pub use capture::{
     Script, ScriptKind, WholeFile,
 };
 pub use container::{Container, Metadata, Pod, Runtime};
-pub use finding::{Category, Finding, FindingId, HoldAction, Judged, RuntimeLayer, State, Subject};
+pub use finding::{Category, Finding, FindingId, Held, HoldAction, Judged, RuntimeLayer, State, Subject};
 pub use gap::{Gap, GapKind};
 pub use hash::Sha256;
 pub use message::{Message, Numbered, PROTOCOL_VERSION};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Version of everything that crosses the socket. Both ends are one binary, so a difference means that
 /// the file was replaced under a running urva: the ends then refuse each other.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// One thing that the sensor has to say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,13 @@ pub enum Message {
     Canary,
     /// A container's metadata, for captures that were sent before it was known.
     Container(Container),
+    /// A process whose text was judged malicious had been let go before, since its verdict took too long.
+    LetGo {
+        /// [`crate::Process::pid`].
+        pid: u32,
+        /// [`crate::Process::start_ticks`].
+        start_ticks: u64,
+    },
 }
 
 /// A message with its number. The detector acknowledges the highest number up to which everything is on disk.

@@ -29,10 +29,12 @@
 #define CODE_ITEMS 1024
 #define CODE_TEXT 1024
 #define CODE_INSTRUCTIONS 4096
-/* Room for the items of a tuple that are read at once, see sketch.h; a power of two. */
+/* Room for the head and the items of a tuple that are read at once, see sketch.h; a power of two. */
 #define SKETCH_PLACES 16
 /* Words at the head of a code object. */
 #define CODE_HEAD 32
+/* Room for it and its first instructions; a power of two. */
+#define CODE_WORDS 64
 #define CODE_HEAD_BEFORE_3_11 176
 /* In the queue: before the parts of a code object; on each of them. */
 #define CODE_PARTS 2
@@ -71,7 +73,7 @@ struct code_room {
     __u32 inner_count;
     __u32 is_cut;
     __u32 at;
-    __u64 words[CODE_HEAD];
+    __u64 words[CODE_WORDS];
     __u64 leaf[16];
     __u64 items[2 * SKETCH_PLACES];
     __u64 inner[CODE_INNER];

@@ -35,6 +35,15 @@ SEC("uprobe.s") int try_uprobe_sleepable(void *ctx) {
     return 0;
 }
 
+static long turn(__u32 number, void *context) {
+    return 1;
+}
+
+SEC("uprobe") int try_loop(void *ctx) {
+    bpf_loop(1, turn, NULL, 0);
+    return 0;
+}
+
 SEC("fentry/wake_up_new_task") int try_fentry(void *ctx) {
     return 0;
 }

@@ -13,11 +13,11 @@
 
 #define SKETCH_ITEMS 8
 /* Where all constants of the outer code object are covered, and where only some are. */
-/* Where all constants of the outer code object are covered, and where only some are. */
 #define SKETCH_INNER_ITEMS 4
 #define SKETCH_INNER_ITEMS_OF_MANY 1
-#define SKETCH_INNER_ITEMS_OF_MANY 1
 #define SKETCH_WORDS 13
+/* A tuple with as many items as are looked at, in every version. */
+#define SKETCH_TUPLE_BYTES (32 + SKETCH_ITEMS * 8)
 #define SKETCH_INSTRUCTIONS 1024
 #define SKETCH_INNER_INSTRUCTIONS 128
 
@@ -35,8 +35,9 @@ struct sketch {
     __u64 tuple;
     __u64 count;
     __u32 most;
-    /* Where in `items` the items of this tuple stand. */
+    /* Where in `items` this tuple stands, and how many of its items were read with it. */
     __u32 place;
+    __u32 read;
 };
 
 static __always_inline void mix(struct room *room, __u64 word) {
@@ -137,6 +138,34 @@ static __always_inline bool read_head(struct code_room *code, __u64 object) {
     return size <= CODE_HEAD * 8 && !bpf_probe_read_user(code->words, size, (void *)object);
 }
 
+/* The head and the first instructions of a code object among the constants: in one read where both are in
+ * memory, since each read costs as much as hashing some hundred bytes. */
+__noinline int sketch_inner_code(struct code_room *code, struct room *room, __u64 object) {
+    if (!code || !room)
+        return 0;
+    __u64 size = code->image.code_size;
+    __u64 both = size + SKETCH_INNER_INSTRUCTIONS;
+    barrier_var(both);
+    if (!size || size & 7 || both > sizeof(code->words) ||
+        bpf_probe_read_user(code->words, both, (void *)object))
+        return read_head(code, object) && !sketch_instructions(code, room, object, SKETCH_INNER_INSTRUCTIONS);
+    __u64 length = code->words[2] * 2;
+    mix(room, length);
+    __u64 a = room->state[0], b = room->state[1], c = room->state[2], d = room->state[3];
+    for (__u32 i = 0; i < SKETCH_INNER_INSTRUCTIONS / 8; i++) {
+        __u32 at = size / 8 + i;
+        if (i * 8 + 8 > length)
+            break;
+        barrier_var(at);
+        __u64 word = code->words[at & (CODE_WORDS - 1)];
+        d ^= word;
+        ROUND(a, b, c, d);
+        a ^= word;
+    }
+    room->state[0] = a, room->state[1] = b, room->state[2] = c, room->state[3] = d;
+    return 1;
+}
+
 static __always_inline __u64 consts_of(struct code_room *code) {
     return code->words[code->image.code_size ? 3 : 7];
 }
@@ -145,38 +174,38 @@ static __always_inline __u64 names_of(struct code_room *code) {
     return code->words[code->image.code_size ? 4 : 8];
 }
 
-/* The address of one of the items; all are read at once where there are few. */
+/* The address of one of the items; the first are read with the tuple. */
 static __always_inline __u64 item(struct sketch *sketch, __u32 number) {
     __u64 object = 0;
-    if (sketch->count <= sketch->most) {
-        __u32 place = number + sketch->place;
+    __u64 at = sketch->count <= sketch->most ? number : choose(sketch->room, sketch->count);
+    if (at < sketch->read) {
+        __u32 place = at + sketch->place + items_at(&sketch->code->image) / 8;
         barrier_var(place);
         return sketch->code->items[place & (2 * SKETCH_PLACES - 1)];
     }
-    __u64 at = choose(sketch->room, sketch->count);
     bpf_probe_read_user(&object, sizeof(object),
                         (void *)(sketch->tuple + items_at(&sketch->code->image) + at * 8));
     return object;
 }
 
 static __always_inline bool open_tuple(struct sketch *sketch, __u64 tuple) {
-    __u64 head[3] = {};
-    if (!may_be_object(tuple) || bpf_probe_read_user(head, sizeof(head), (void *)tuple))
+    struct code_room *code = sketch->code;
+    __u64 *words = &code->items[sketch->place & SKETCH_PLACES];
+    sketch->read = SKETCH_ITEMS;
+    if (!may_be_object(tuple))
         return false;
-    if (head[1] - sketch->code->bias != sketch->code->image.types[CODE_TYPE_TUPLE])
+    if (bpf_probe_read_user(words, SKETCH_TUPLE_BYTES, (void *)tuple)) {
+        /* A short one at the end of a mapping. */
+        sketch->read = 0;
+        if (bpf_probe_read_user(words, 24, (void *)tuple))
+            return false;
+    }
+    if (words[1] - code->bias != code->image.types[CODE_TYPE_TUPLE])
         return false;
-    mix(sketch->room, head[2]);
+    mix(sketch->room, words[2]);
     sketch->tuple = tuple;
-    sketch->count = head[2];
-    if (head[2] > sketch->most)
-        return true;
-    __u64 bytes = head[2] * 8;
-    __u32 place = sketch->place & SKETCH_PLACES;
-    barrier_var(bytes);
-    if (bytes > SKETCH_PLACES * 8)
-        return false;
-    return !bpf_probe_read_user(&sketch->code->items[place], bytes,
-                                (void *)(tuple + items_at(&sketch->code->image)));
+    sketch->count = words[2];
+    return true;
 }
 
 static long sketch_inner_item(__u32 number, struct sketch *sketch) {
@@ -196,13 +225,12 @@ static long sketch_item(__u32 number, struct sketch *sketch) {
     if (number >= sketch->count)
         return 1;
     __u64 object = item(sketch, number);
-    if (!sketch_leaf(sketch, object) || !read_head(code, object))
+    if (!sketch_leaf(sketch, object) || !sketch_inner_code(code, sketch->room, object))
         return 0;
     struct sketch inner = {
         .code = code, .room = sketch->room, .most = SKETCH_INNER_ITEMS, .place = SKETCH_PLACES};
     if (sketch->count > sketch->most)
         inner.most = SKETCH_INNER_ITEMS_OF_MANY;
-    sketch_instructions(code, sketch->room, object, SKETCH_INNER_INSTRUCTIONS);
     __u64 names = names_of(code);
     sketch_inner_tuple(&inner, consts_of(code));
     sketch_inner_tuple(&inner, names);

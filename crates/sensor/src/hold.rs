@@ -13,12 +13,19 @@ use crate::wire::{HeldProcess, read};
 use evidence::{Gap, GapKind, Timestamp};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often processes are looked for whose time is over.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Processes that can be held at a time.
+const PROCESSES_MAX: u32 = 4096;
+
+/// How many are remembered that were let go for want of a verdict: as many as can be held.
+const LATE_MAX: usize = PROCESSES_MAX as usize;
 
 /// The entry that counts those that found no room in the table.
 const NOBODY: u32 = 0;
@@ -45,7 +52,6 @@ pub enum Release {
 
 /// Makes the table of processes that are held, which all probes share: `held` in `bpf/hold.h`.
 pub(crate) fn table() -> Result<MapHandle, SensorError> {
-    const PROCESSES_MAX: u32 = 4096;
     let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
     let options = libbpf_sys::bpf_map_create_opts {
         sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _,
@@ -59,12 +65,14 @@ pub(crate) fn table() -> Result<MapHandle, SensorError> {
 /// The processes that are held.
 pub(crate) struct Holds {
     table: Option<MapHandle>,
+    /// Processes that were let go for want of a verdict, the latest ones.
+    late: Mutex<VecDeque<(u32, u64)>>,
 }
 
 impl Holds {
     /// With the kernel's table; without one nothing is held.
     pub(crate) fn new(table: Option<MapHandle>) -> Self {
-        Self { table }
+        Self { table, late: Mutex::default() }
     }
 
     /// One text of the process is judged. It goes on when no other one waits.
@@ -84,6 +92,21 @@ impl Holds {
     /// Whether the process is held.
     pub(crate) fn holds(&self, pid: u32, ticks: u64) -> bool {
         self.known(pid).is_some_and(|known| known.start_time / 10_000_000 == ticks)
+    }
+
+    /// Whether the process was let go before it was judged. Tells it once.
+    pub(crate) fn was_late(&self, pid: u32, ticks: u64) -> bool {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = late.iter().position(|known| *known == (pid, ticks));
+        found.and_then(|at| late.remove(at)).is_some()
+    }
+
+    fn remember_late(&self, pid: u32, ticks: u64) {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if late.len() == LATE_MAX {
+            late.pop_front();
+        }
+        late.push_back((pid, ticks));
     }
 
     fn finish(&self, pid: u32, ticks: u64, release: Release) {
@@ -110,7 +133,9 @@ impl Holds {
         let mut released = 0;
         for pid in pids.filter(|pid| *pid != NOBODY).collect::<Vec<_>>() {
             let Some(known) = self.known(pid).filter(|known| known.held_at < time) else { continue };
-            self.finish(pid, known.start_time / 10_000_000, Release::Continue);
+            let ticks = known.start_time / 10_000_000;
+            self.remember_late(pid, ticks);
+            self.finish(pid, ticks, Release::Continue);
             released += 1;
         }
         released

@@ -33,12 +33,13 @@ const RECORD: u64 = 0x7572_7661;
 type Try = fn(&ProgramMut<'_>) -> Result<Link, libbpf_rs::Error>;
 
 /// Types by name and by program, in the order in which urva depends on them.
-const TYPES: [(&str, &str, Try); 9] = [
+const TYPES: [(&str, &str, Try); 10] = [
     ("tp_btf", "try_tp_btf", |program| program.attach()),
     ("raw_tp", "try_raw_tp", |program| program.attach()),
     ("tracepoint", "try_tracepoint", |program| program.attach()),
     ("uprobe", "try_uprobe", attach_to_self),
     ("uprobe.s", "try_uprobe_sleepable", attach_to_self),
+    ("bpf_loop", "try_loop", attach_to_self),
     ("fentry", "try_fentry", |program| program.attach()),
     ("lsm", "try_lsm", |program| program.attach()),
     ("kprobe", "try_kprobe", |program| program.attach()),
@@ -219,8 +220,8 @@ mod tests {
         }
         let reports = probe_program_types();
         let names: Vec<_> = reports.iter().map(|report| report.name).collect();
-        let expected = ["ring buffer", "tp_btf", "raw_tp", "tracepoint", "uprobe", "uprobe.s"];
-        assert_eq!(names[..6], expected);
+        let expected = ["ring buffer", "tp_btf", "raw_tp", "tracepoint", "uprobe", "uprobe.s", "bpf_loop"];
+        assert_eq!(names[..7], expected);
         for report in &reports {
             match &report.works {
                 Ok(()) => {}

@@ -1,12 +1,14 @@
 //! Looks once, at the start, at the processes that were running before the probes were attached.
 //!
-//! Guarantee: a script that runs when urva starts, or starts again, is judged too. Blind spot: its arguments are
-//! what the process shows now, which it can have overwritten, and its file is that of now.
+//! Guarantee: a script that runs when urva starts, or starts again, is judged too; what an interpreter reads over
+//! standard input is judged from then on. Blind spot: its arguments are what the process shows now, which it can have
+//! overwritten, and its file is that of now.
 
 use crate::assemble::{Exec, Waiting};
-use crate::capture::{self, mark_as_earlier};
+use crate::capture::{self, Taken, mark_as_earlier};
 use crate::error::SensorError;
 use crate::executable::Catalogue;
+use crate::input::Inputs;
 use crate::revisit::Revisits;
 use crate::sensor::{Hasher, Seen, Shared, Stop, hand_on, spawn};
 use crate::texts::Watching;
@@ -27,15 +29,17 @@ pub(crate) struct Context {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) watching: Watching,
     pub(crate) revisits: Revisits,
+    pub(crate) inputs: Option<Arc<Inputs>>,
     pub(crate) settings: Shared,
     pub(crate) stop: Arc<Stop>,
 }
 
-/// Starts the look in a thread of its own: it takes some 50 µs for each process of the host.
+/// Starts the look in a thread of its own: it takes some 50 µs for each process of the host, and 10 ms for one whose
+/// standard input is watched.
 pub(crate) fn start(context: Context, seen: SyncSender<Seen>, hasher: Hasher) -> Result<(), SensorError> {
     spawn("urva-running", move || {
         let host = crate::probe::host_namespace("mnt").unwrap_or(0);
-        let Context { attached_at, catalogue, watching, revisits, settings, stop } = context;
+        let Context { attached_at, catalogue, watching, revisits, inputs, settings, stop } = context;
         for pid in pids() {
             if stop.is_told() {
                 break;
@@ -50,7 +54,14 @@ pub(crate) fn start(context: Context, seen: SyncSender<Seen>, hasher: Hasher) ->
             let Some(mut taken) = taken else { continue };
             mark_as_earlier(&mut taken.capture);
             revisits.add(&taken.capture);
-            hand_on(taken, &seen, &hasher);
+            let Taken { capture, to_hash } = taken;
+            let capture = match &inputs {
+                Some(inputs) => inputs.join(&exec, capture),
+                None => Some(capture),
+            };
+            if let Some(capture) = capture {
+                hand_on(Taken { capture, to_hash }, &seen, &hasher);
+            }
         }
         watching.executions.looked();
     })?;
@@ -87,6 +98,8 @@ pub(crate) fn read(pid: u32) -> Option<Exec> {
         gid: number_at(&status, b"Gid:", 1).unwrap_or(0),
         exec_time: start_ticks.saturating_mul(10_000_000),
         start_time: start_ticks.saturating_mul(10_000_000),
+        // As the probe finds it where the container's PID namespace is the host's child.
+        budget: u64::from(namespace("pid")),
         executable_device: executable.dev(),
         executable_inode: executable.ino(),
         executable_size: executable.len(),

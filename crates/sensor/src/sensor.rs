@@ -105,9 +105,13 @@ impl Verdicts {
         self.holds.release_before(u64::MAX);
     }
 
-    /// A text of a process that is held was judged. `start_ticks` is [`evidence::Process::start_ticks`].
-    pub fn release(&self, pid: u32, start_ticks: u64, release: Release) {
-        self.holds.decide(pid, start_ticks, release);
+    /// A text of a process that is held was judged. `start_ticks` is [`evidence::Process::start_ticks`]. Returns whether
+    /// it had waited for that.
+    pub fn release(&self, pid: u32, start_ticks: u64, release: Release) -> bool {
+        !self.holds.was_late(pid, start_ticks) && {
+            self.holds.decide(pid, start_ticks, release);
+            true
+        }
     }
 }
 
@@ -209,7 +213,7 @@ impl Sensor {
         let verdicts = Verdicts { tables: watching.tables(), holds: Arc::clone(&holds) };
         let revisits = revisit::start(Arc::clone(&shared), seen_by.clone())?;
         let reading = Reading {
-            inputs,
+            inputs: inputs.clone(),
             revisits: revisits.clone(),
             intake: Arc::clone(&intake),
             catalogue: Arc::clone(&catalogue),
@@ -221,7 +225,7 @@ impl Sensor {
         let settings = shared;
         let stopping = Arc::clone(&stop);
         let context =
-            running::Context { attached_at, catalogue, watching, revisits, settings, stop: stopping };
+            running::Context { attached_at, catalogue, watching, revisits, inputs, settings, stop: stopping };
         running::start(context, seen_by.clone(), hasher)?;
         spawn_urgent("urva-poll", move || {
             poll(&probe, &stopped, losses, &intake, readers, &seen_by);

@@ -9,7 +9,7 @@ use crate::session::Access;
 use crate::sql::{Connection, FromRow, Row, Statement, sql, without_nul};
 use crate::{Store, StoreError, from_sql, to_sql, zip};
 use evidence::scc::Place;
-use evidence::{Container, Finding, FindingId};
+use evidence::{Container, Finding, FindingId, Held};
 use serde_json::Value as Json;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -306,9 +306,13 @@ impl Ingest<'_> {
         let is_better = Body::read(&body).map_or(is_same, |known| {
             let (old, new) = (known.finding.execution(), finding.execution());
             let layers = |finding: &Finding| finding.script().map_or(0, |judged| judged.layers.len());
-            // What was judged while it was read may be held when all of it is there.
-            let is_held = |finding: &Finding| finding.script().is_some_and(|judged| judged.held.is_some());
-            let is_held_now = is_held(finding) && !is_held(&known.finding);
+            // What was judged while it was read may be held when all of it is there; what was held may turn out to have run.
+            let held = |finding: &Finding| finding.script().and_then(|judged| judged.held);
+            let is_held_now = match (held(&known.finding), held(finding)) {
+                (None, Some(_)) => true,
+                (Some(before), Some(Held::Late)) => before != Held::Late,
+                _ => false,
+            };
             let has_more = is_held_now || layers(finding) > layers(&known.finding);
             let is_this = (old.pid, old.start_ticks) == (new.pid, new.start_ticks);
             is_this

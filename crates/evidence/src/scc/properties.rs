@@ -4,8 +4,8 @@
 use super::process::utf8_prefix;
 use super::{Place, SHORT_TEXT_LIMIT, prefix, short};
 use crate::{
-    Capture, Content, Drift, Finding, Gap, HoldAction, Judged, Metadata, Reason, RuntimeLayer, Subject,
-    Technique, Verdict,
+    Capture, Content, Drift, Finding, Gap, Held, Judged, Metadata, Reason, RuntimeLayer, Subject, Technique,
+    Verdict,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -178,15 +178,16 @@ fn add_layers(properties: &mut Properties, judged: &Judged) {
     }
 }
 
-fn add_hold(properties: &mut Properties, held: Option<HoldAction>) {
-    let Some(action) = held else { return };
-    let name = match action {
-        HoldAction::Kill => "KILL",
-        HoldAction::Stop => "STOP",
-        HoldAction::Report => "REPORT",
+fn add_hold(properties: &mut Properties, held: Option<Held>) {
+    let Some(held) = held else { return };
+    let name = match held {
+        Held::Kill => "KILL",
+        Held::Stop => "STOP",
+        Held::Report => "REPORT",
+        Held::Late => "LATE",
     };
     set(properties, "Hold_Action", json!(name));
-    set_text(properties, "Hold_Description", Some(&action.to_string()));
+    set_text(properties, "Hold_Description", Some(&held.to_string()));
 }
 
 fn layer(layer: &RuntimeLayer) -> Value {

@@ -240,7 +240,7 @@ impl Doorkeeper {
     /// Has a process watched that may read its script from standard input. To be called before anything else is done
     /// with an exec: the process is about to read. Never waits.
     pub(crate) fn expect(&self, exec: &Exec) {
-        if !is_stream(exec.header.stdin_mode, exec.header.stdin_device) {
+        if !has_stream(exec) {
             return;
         }
         let key = key(exec);
@@ -340,6 +340,30 @@ impl Inputs {
         }
     }
 
+    /// Watches what a process reads from now on that was running before its exec could be seen, where its script comes over
+    /// standard input. Hands the capture back where that is not so or cannot be watched. Takes some 10 ms.
+    pub(crate) fn join(&self, exec: &Exec, capture: Capture) -> Option<Capture> {
+        let input = Input::of(exec.header.pid);
+        let Some(input) = input.filter(|_| awaits(&capture) && has_stream(exec)) else {
+            return Some(capture);
+        };
+        let (pid, id, hold_at) = (exec.header.pid, watched::next_id(), HoldAt::Never);
+        let process = Process::new(pid, exec.header.budget, Growing::new(self.content_limit), boot_time());
+        lock(&self.watched).enter(id, process);
+        let watch = Watch { id, inode: input.inode, device: input.device, ..Watch::default() };
+        if self.attacher.watch(pid, &watch).is_err() || !self.equip_at_once(exec, id) {
+            let over = lock(&self.watched).remove(id);
+            over.into_iter().for_each(|process| self.end(id, process));
+            return Some(capture);
+        }
+        let early = input.waiting(pid);
+        let has_ended = !is_running(exec);
+        let beginning = Beginning { input: Some(input), early, hold_at, is_late: true, has_ended };
+        lock(&self.watched).found_of(id, beginning, capture);
+        self.wake();
+        None
+    }
+
     /// Has somebody look what lies in an input.
     fn ask(&self, budget: u64, look: Look) {
         let lost = self.waiting.push(budget, size_of::<Job>(), Job::Look(look));
@@ -399,7 +423,10 @@ impl Inputs {
             Watch { id, inode: input.inode, device: input.device, hold: hold_at as u32, ..Watch::default() };
         lock(&self.watched)
             .enter(id, Process::new(pid, budget, Growing::new(self.content_limit), boot_time()));
-        if hold_at != HoldAt::Never && self.attacher.watch(pid, &watch).is_ok() && self.equip_held(exec, id) {
+        if hold_at != HoldAt::Never
+            && self.attacher.watch(pid, &watch).is_ok()
+            && self.equip_at_once(exec, id)
+        {
             let ((early, is_seamless), has_ended) = (since_exec(exec, &input), !is_running(exec));
             // It has not begun to run where it is held still.
             let is_late = !is_seamless && !self.is_held(exec);
@@ -433,8 +460,8 @@ impl Inputs {
         self.holds.holds(pid, ticks)
     }
 
-    /// Gives a process its probes while it is held. Returns whether it has them.
-    fn equip_held(&self, exec: &Exec, id: u64) -> bool {
+    /// Gives a process its probes without seeing it with all calls of the host before. Returns whether it has them.
+    fn equip_at_once(&self, exec: &Exec, id: u64) -> bool {
         let budget = exec.header.budget;
         if lock(&self.young).shares.enter_grown(budget, boot_time()) == Entry::Crowded {
             return false;
@@ -602,6 +629,10 @@ fn is_runnable(pid: u32) -> bool {
 fn awaits(capture: &Capture) -> bool {
     let Content::NotCaptured(reason) = &capture.script.content else { return false };
     matches!(reason, NotCaptured::StandardInput | NotCaptured::Interactive)
+}
+
+fn has_stream(exec: &Exec) -> bool {
+    is_stream(exec.header.stdin_mode, exec.header.stdin_device)
 }
 
 /// Whether standard input may hold a script that no file holds: not closed, no file, not /dev/null.

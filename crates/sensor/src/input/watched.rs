@@ -326,6 +326,14 @@ impl Watched {
         self.bytes = (self.bytes + process.text.weight()).saturating_sub(before);
     }
 
+    /// The same of a process whose capture is known.
+    pub(super) fn found_of(&mut self, id: u64, found: Beginning, capture: Capture) {
+        self.found(id, found);
+        if let Some(process) = self.by_id.get_mut(&id) {
+            process.belongs_to(capture);
+        }
+    }
+
     /// The watch on an exec has begun, or cannot. Returns it where nobody is interested any more.
     pub(super) fn begun(&mut self, key: Key, budget: u64, watch: Option<u64>) -> Option<(u64, Process)> {
         let half = self.halves.remove(&key);
@@ -382,7 +390,8 @@ impl Watched {
         None
     }
 
-    fn remove(&mut self, id: u64) -> Option<Process> {
+    /// Ends the watch on a process: what is known of it is the caller's now.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Process> {
         let process = self.by_id.remove(&id)?;
         self.bytes = self.bytes.saturating_sub(process.text.weight());
         Some(process)

@@ -221,3 +221,33 @@ impl TextTables {
         &self.ledger
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::{ExecProbe, ProbeSettings};
+
+    /// What older kernels get is refused by none: the verifier looks at each choice as at the best.
+    #[test]
+    fn each_choice_of_programs_loads() {
+        if std::env::var_os("URVA_TEST_SKIP_PRIVILEGED").is_some_and(|value| value == "1") {
+            println!("SKIPPED: loading programs needs root");
+            return;
+        }
+        let held = crate::hold::table().unwrap();
+        let settings = ProbeSettings {
+            include_host: false,
+            environment_max: 0,
+            canary_parent: 0,
+            hold: None,
+            held: &held,
+        };
+        let (exec, _) = ExecProbe::attach(&settings, |_| ()).unwrap();
+        let tables = exec.tables().unwrap();
+        let settings = TextSettings { include_host: false, hold: None, tables: &tables };
+        for (is_multi, has_code) in [(true, true), (false, true), (true, false), (false, false)] {
+            let loaded = load_skeleton(&settings, is_multi, has_code);
+            assert!(loaded.is_ok(), "multi {is_multi}, code {has_code}: {:?}", loaded.err());
+        }
+    }
+}

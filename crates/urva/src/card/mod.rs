@@ -54,8 +54,8 @@ pub(crate) fn card(finding: &Finding, executions: &[Execution], place: &Place, w
             what_ran(&mut sheet, judged);
             why(&mut sheet, judged);
             where_it_ran(&mut sheet, &judged.capture, place);
-            if let Some(action) = judged.held {
-                sheet.field("held", &action.to_string());
+            if let Some(held) = judged.held {
+                sheet.field("held", &held.to_string());
             }
             how_sure(&mut sheet, &judged.capture, &judged.verdict);
             when(&mut sheet, finding, executions);

@@ -8,13 +8,14 @@ pub(super) struct ProgramType {
     pub(super) instead: Option<&'static str>,
 }
 
-pub(super) const TYPES: [ProgramType; 10] = [
+pub(super) const TYPES: [ProgramType; 11] = [
     ProgramType { name: "ring buffer", instead: None },
     ProgramType { name: "tp_btf", instead: None },
     optional("raw_tp", "not needed: urva sees executions by tp_btf"),
     optional("tracepoint", "not needed: urva sees executions by tp_btf"),
     optional("uprobe", DECODED),
     optional("uprobe.s", DECODED),
+    optional("bpf_loop", BYTECODE),
     optional("fentry", "not needed: urva sees executions by tp_btf"),
     optional("lsm", "not needed: urva watches, and stops nothing inside the kernel"),
     optional("kprobe", "not needed: urva sees executions by tp_btf"),
@@ -22,6 +23,8 @@ pub(super) const TYPES: [ProgramType; 10] = [
 ];
 
 const DECODED: &str = "a script is judged by its own text; what it decodes only while it runs, and what comes over a pipe later than its start, is not looked at";
+
+const BYTECODE: &str = "Python's texts are judged, its bytecode is not: `.pyc` files, marshalled code";
 
 const fn optional(name: &'static str, instead: &'static str) -> ProgramType {
     ProgramType { name, instead: Some(instead) }

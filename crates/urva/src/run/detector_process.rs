@@ -8,6 +8,7 @@
 
 use super::announce::{Announcer, Style};
 use super::confine;
+use super::held::HeldFindings;
 use super::judge::Judge;
 use super::lineage::Lineage;
 use super::link::{self, Judged, Stored};
@@ -130,6 +131,8 @@ struct Outcome {
     harmless: Vec<u64>,
     /// Processes that wait for the verdict on their text.
     judged: Vec<Judged>,
+    /// Processes that did not wait as long as it took.
+    let_go: Vec<(u32, u64)>,
 }
 
 /// One run of the detector on one store.
@@ -139,6 +142,7 @@ struct Session<'a> {
     judge: Judge,
     lineage: Lineage,
     announcer: Announcer,
+    held: HeldFindings,
     run: RunId,
     counters: Counters,
     heartbeat_at: Timestamp,
@@ -180,6 +184,7 @@ impl<'a> Session<'a> {
             judge,
             lineage: Lineage::default(),
             announcer,
+            held: HeldFindings::default(),
             run: begun.id,
             counters,
             heartbeat_at,
@@ -220,6 +225,7 @@ impl<'a> Session<'a> {
                     outcome.gaps.push(gap.clone());
                 }
                 Message::Canary => {}
+                Message::LetGo { pid, start_ticks } => outcome.let_go.push((*pid, *start_ticks)),
                 Message::Container(container) => outcome.containers.push(container.clone()),
                 Message::Capture(capture) | Message::Completed(capture) => {
                     // What is completed was counted when it came first.
@@ -240,7 +246,7 @@ impl<'a> Session<'a> {
                     let key = capture.compiled.as_ref().map(|compiled| compiled.key);
                     outcome.harmless.extend(key.filter(|key| is_harmless && *key != 0));
                     let finding = self.lineage.take(capture, verdict, &self.config.redaction());
-                    let held = (capture.held && is_malicious).then_some(self.config.hold.action);
+                    let held = (capture.held && is_malicious).then_some(self.config.hold.action.into());
                     outcome.findings.extend(finding.map(|finding| finding.with_hold(held)));
                 }
             }
@@ -253,9 +259,15 @@ impl<'a> Session<'a> {
         let window = self.config.findings.fold_window.duration();
         let recorded = self.store.record(&outcome.findings, window).await?;
         for (finding, recorded) in std::mem::take(&mut outcome.findings).into_iter().zip(recorded) {
+            self.held.remember(&finding, &recorded.id);
             if self.announcer.wants(&recorded) {
                 self.announcer.announce(self.as_stored(finding, &recorded).await, recorded);
             }
+        }
+        while let Some((pid, start_ticks)) = outcome.let_go.last() {
+            let corrected = self.held.correct(&self.store, *pid, *start_ticks).await?;
+            self.store.record(corrected.as_slice(), window).await?;
+            outcome.let_go.pop();
         }
         while let Some(gap) = outcome.gaps.last() {
             self.store.record_gap(gap).await?;

@@ -8,6 +8,7 @@ mod announce;
 mod children;
 mod confine;
 mod detector_process;
+mod held;
 mod judge;
 mod lineage;
 mod link;

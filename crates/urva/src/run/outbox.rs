@@ -264,7 +264,7 @@ fn container_of(message: &Message) -> Option<&Container> {
         Message::Capture(capture) | Message::Completed(capture) => capture.container.as_ref(),
         Message::Gap(gap) => gap.container.as_ref(),
         Message::Container(container) => Some(container),
-        Message::Canary => None,
+        Message::Canary | Message::LetGo { .. } => None,
     }
 }
 

@@ -197,7 +197,10 @@ fn listen(
         while let Ok(Some(Stored { number, harmless, judged })) = link::read_frame(&mut socket) {
             for Judged { pid, start_ticks, is_malicious } in judged {
                 let release = if is_malicious { on_malicious } else { Release::Continue };
-                verdicts.release(pid, start_ticks, release);
+                let was_held = verdicts.release(pid, start_ticks, release);
+                if is_malicious && !was_held {
+                    outbox.push(&Message::LetGo { pid, start_ticks });
+                }
             }
             if outbox.stored(number) {
                 link::say(&control, Word::Stored);
