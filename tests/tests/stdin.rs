@@ -167,6 +167,29 @@ fn a_benign_beginning_does_not_hide_what_follows() {
 }
 
 #[test]
+fn one_execution_is_one_finding_though_its_code_is_seen_as_well() {
+    if !privileged() {
+        return;
+    }
+    let container = debian();
+    // The interpreter is attached to when its first process is seen.
+    for _ in 0..2 {
+        container.exec(["python3", "-c", "pass"]).unwrap();
+    }
+    let urva = Urva::shared().unwrap();
+    let text = variant("malicious.reverse-shell.py", "told once").unwrap();
+    container.write_file("/opt/input", &text).unwrap();
+    for pause in ["0.2", "2"] {
+        let line = format!("(sleep {pause}; cat /opt/input) | python3 -");
+        container.exec(["bash", "-c", &line]).unwrap();
+    }
+    let all = urva.wait_for_finding(container.id(), LIMIT, |found| found.count() == "2").unwrap();
+    assert_eq!(all.contents(), text);
+    let findings = urva.site().findings(container.id()).unwrap();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+}
+
+#[test]
 fn of_fifty_mebibytes_head_and_tail_are_judged() {
     if !privileged() {
         return;

@@ -61,6 +61,7 @@ pub(crate) fn start(context: Context, seen: SyncSender<Seen>, hasher: Hasher) ->
             };
             if let Some(capture) = capture {
                 hand_on(Taken { capture, to_hash }, &seen, &hasher);
+                watching.executions.settle(exec.header.budget, exec.key());
             }
         }
         watching.executions.looked();

@@ -165,7 +165,7 @@ impl Sensor {
         let executions = Arc::new(Executions::new(Arc::clone(&waiting)));
         let (tally, budgets) = (Arc::new(Tally::default()), Arc::new(Budgets::default()));
         let table = hold::table()?;
-        let (loaded, doorkeeper) = load_input(settings, &table, &tally).unzip();
+        let (loaded, doorkeeper) = load_input(settings, &table, &tally, &executions).unzip();
         let intake =
             Intake::new(Arc::clone(&tally), Arc::clone(&budgets), Arc::clone(&executions), doorkeeper);
         let intake = Arc::new(intake);
@@ -334,18 +334,21 @@ fn start_readers(
         let (seen, hasher) = (seen.clone(), hasher.clone());
         spawn("urva-read", move || {
             while let Some((budget, mut exec)) = reading.intake.next() {
-                if reading.stop.is_late() {
+                let settled = if reading.stop.is_late() {
                     reading.intake.lost(budget);
                     reading.let_go(&exec);
+                    Settled::Back(None)
                 } else {
                     let taken = capture::take(&mut exec, &reading.catalogue, &reading.watching, &settings);
-                    let taken = reading.with_input(&exec, taken);
+                    reading.with_input(&exec, taken)
+                };
+                if let Settled::Back(taken) = settled {
                     if let Some(taken) = taken {
                         reading.revisits.add(&taken.capture);
-                        hand_on(taken, &seen, &hasher);
+                        hand_on(*taken, &seen, &hasher);
                     }
+                    reading.watching.executions.settle(budget, exec.key());
                 }
-                reading.watching.executions.settle(budget, exec.key());
                 reading.intake.done(budget);
             }
         })
@@ -356,7 +359,7 @@ fn start_readers(
 impl Reading {
     /// Leaves a capture to the watch on its standard input, where its text is still to come over that. A process that is
     /// held goes on unless there is a text to be judged, or that watch lets it go.
-    fn with_input(&self, exec: &Exec, taken: Option<Taken>) -> Option<Taken> {
+    fn with_input(&self, exec: &Exec, taken: Option<Taken>) -> Settled<Taken> {
         let (mut capture, to_hash) =
             taken.map_or((None, None), |Taken { capture, to_hash }| (Some(capture), to_hash));
         if let Some(capture) = &mut capture {
@@ -364,7 +367,7 @@ impl Reading {
         }
         if let Some(inputs) = &self.inputs {
             capture = match inputs.settle(exec, capture) {
-                Settled::Taken => return None,
+                Settled::Taken => return Settled::Taken,
                 Settled::Back(capture) => capture.map(|capture| *capture),
             };
         }
@@ -372,9 +375,10 @@ impl Reading {
         if !has_text {
             self.let_go(exec);
         }
-        let mut capture = capture?;
-        capture.held &= has_text;
-        Some(Taken { capture, to_hash })
+        Settled::Back(capture.map(|mut capture| {
+            capture.held &= has_text;
+            Box::new(Taken { capture, to_hash })
+        }))
     }
 
     fn let_go(&self, exec: &Exec) {
@@ -390,8 +394,9 @@ fn load_input(
     settings: &Settings,
     held: &MapHandle,
     tally: &Arc<Tally>,
+    executions: &Arc<Executions>,
 ) -> Option<(input::Loaded, Doorkeeper)> {
-    let loaded = input::load(settings.content_limit, settings.hold, held, tally);
+    let loaded = input::load(settings.content_limit, settings.hold, held, tally, executions);
     loaded.inspect_err(|error| tracing::warn!("standard input is not captured: {error}")).ok()
 }
 

@@ -29,6 +29,7 @@ use crate::fair::{Fair, Limits};
 use crate::hold::{HoldSettings, Holds};
 use crate::losses::{Tally, What};
 use crate::sensor::{Seen, Stop, spawn, spawn_urgent};
+use crate::texts::Executions;
 use crate::wire::value;
 use evidence::{Capture, Content, Family, GapKind, NotCaptured, ScriptKind};
 use libbpf_rs::MapHandle;
@@ -74,6 +75,7 @@ pub(crate) struct Inputs {
     tally: Arc<Tally>,
     waiting: Arc<Waiting>,
     holds: Arc<Holds>,
+    executions: Arc<Executions>,
     content_limit: usize,
     detacher: Detacher,
     young: Arc<Mutex<Young>>,
@@ -141,6 +143,7 @@ pub(crate) fn load(
     hold: Option<HoldSettings>,
     held: &MapHandle,
     tally: &Arc<Tally>,
+    executions: &Arc<Executions>,
 ) -> Result<(Loaded, Doorkeeper), String> {
     let watched = Arc::new(Mutex::new(Watched::new(Arc::clone(tally))));
     let into = Arc::clone(&watched);
@@ -161,6 +164,7 @@ pub(crate) fn load(
         tally: Arc::clone(tally),
         waiting: Arc::clone(&waiting),
         holds: Arc::new(Holds::new(None)),
+        executions: Arc::clone(executions),
         content_limit: usize::try_from(content_limit).unwrap_or(usize::MAX),
         detacher: Detacher { attached, count: Arc::default() },
         young: Arc::default(),
@@ -299,11 +303,11 @@ impl Waiting {
 }
 
 /// What became of a capture.
-pub(crate) enum Settled {
-    /// It is handed on when its text is there.
+pub(crate) enum Settled<T> {
+    /// It is handed on when its text is there; [`Executions::settle`] follows then.
     Taken,
     /// It is as it was.
-    Back(Option<Box<Capture>>),
+    Back(Option<Box<T>>),
 }
 
 /// What tells one exec from another.
@@ -317,12 +321,15 @@ impl Inputs {
     /// Gives the text of an exec's standard input, where it is its script, to its capture: that is handed back where its
     /// text is already there or will never be. `None` says that the exec is of no interest. Where the capture is taken and
     /// says that its process is held, that is let go from here.
-    pub(crate) fn settle(&self, exec: &Exec, capture: Option<Capture>) -> Settled {
+    pub(crate) fn settle(&self, exec: &Exec, capture: Option<Capture>) -> Settled<Capture> {
         let (ours, theirs) = match capture {
             Some(capture) if awaits(&capture) => (Some(capture), None),
             other => (None, other),
         };
         let is_ours = ours.is_some();
+        if is_ours {
+            self.executions.await_input(exec.key());
+        }
         let settled = lock(&self.watched).settle(key(exec), ours);
         if let Some((id, process)) = settled.over {
             self.end(id, process);
@@ -359,7 +366,8 @@ impl Inputs {
         let early = input.waiting(pid);
         let has_ended = !is_running(exec);
         let beginning = Beginning { input: Some(input), early, hold_at, is_late: true, has_ended };
-        lock(&self.watched).found_of(id, beginning, capture);
+        self.executions.await_input(exec.key());
+        lock(&self.watched).found_of(id, beginning, capture, key(exec));
         self.wake();
         None
     }

@@ -91,6 +91,8 @@ pub(super) struct Process {
     budget: u64,
     /// Whose text it is; none until that is found out.
     capture: Option<Capture>,
+    /// The exec whose texts wait until this one is handed on.
+    awaited: Option<Key>,
     text: Growing,
     pace: Pace,
     /// When the last byte came, in nanoseconds since the host's start.
@@ -139,6 +141,8 @@ pub(super) trait Hands {
     fn release(&mut self, pid: u32, ticks: u64);
     /// Has [`Watched::looked`] told what lies in an input.
     fn look(&mut self, budget: u64, look: Look);
+    /// Texts that wait for the capture of this exec, on this budget, need wait no longer.
+    fn settle(&mut self, budget: u64, exec: Key);
     /// Lets a process read up to a position without being stopped.
     fn allow(&mut self, pid: u32, id: u64, judged: u64);
 }
@@ -155,6 +159,7 @@ impl Process {
             pid,
             budget,
             capture: None,
+            awaited: None,
             text,
             pace: Pace::default(),
             last_at: now,
@@ -212,9 +217,10 @@ impl Process {
     }
 
     /// Whose text it is was found out. Where its process is held, it waits from now on.
-    fn belongs_to(&mut self, mut capture: Capture) {
+    fn belongs_to(&mut self, mut capture: Capture, exec: Key) {
         self.waits |= std::mem::take(&mut capture.held);
         self.capture = Some(capture);
+        self.awaited = Some(exec);
     }
 
     /// Lets the process go that waits, or has it judged first what it has read, and what lies in its input already: then it
@@ -251,9 +257,17 @@ impl Process {
         if !hands.offer(seen) {
             return false;
         }
+        self.told(hands);
         self.pace.judged(&self.text, ahead.len());
         (self.waits, self.ahead, self.pieces) = (false, Ahead::Unknown, self.pieces + 1);
         true
+    }
+
+    /// The capture was handed on, or never will be.
+    fn told(&mut self, hands: &mut impl Hands) {
+        if let Some(exec) = self.awaited.take() {
+            hands.settle(self.budget, exec);
+        }
     }
 
     /// The capture with the text as it is now. `ahead` is there where its process is held, and follows the text.
@@ -327,10 +341,10 @@ impl Watched {
     }
 
     /// The same of a process whose capture is known.
-    pub(super) fn found_of(&mut self, id: u64, found: Beginning, capture: Capture) {
+    pub(super) fn found_of(&mut self, id: u64, found: Beginning, capture: Capture, exec: Key) {
         self.found(id, found);
         if let Some(process) = self.by_id.get_mut(&id) {
-            process.belongs_to(capture);
+            process.belongs_to(capture, exec);
         }
     }
 
@@ -343,7 +357,7 @@ impl Watched {
                 // Where there is no watch, the capture is handed on as it is.
                 let id = watch.unwrap_or_else(next_id);
                 let process = self.by_id.entry(id).or_insert_with(|| Process::nothing(key.0, budget));
-                process.belongs_to(*capture);
+                process.belongs_to(*capture, key);
             }
             // The capture is not there yet, or its exec was lost.
             Some(Half::Expected | Half::Watch(_)) | None => {
@@ -365,7 +379,7 @@ impl Watched {
             }
             Some(Half::Watch(Some(id))) => match (self.by_id.get_mut(&id), capture) {
                 (Some(process), Some(capture)) => {
-                    process.belongs_to(capture);
+                    process.belongs_to(capture, key);
                     Joined::default()
                 }
                 (_, refused) => Joined { refused, over: self.remove(id).map(|process| (id, process)) },
@@ -435,6 +449,7 @@ impl Watched {
                 next = next.min(AGAIN_NS);
                 continue;
             }
+            process.told(hands);
             process.pace.judged(&process.text, 0);
             over.extend(process.has_ended.then_some(*id));
             next = next.min(process.due(now).unwrap_or(LONGEST_NS));
@@ -470,6 +485,10 @@ impl Hands for Own<'_> {
 
     fn look(&mut self, budget: u64, look: Look) {
         self.looks.push((budget, look));
+    }
+
+    fn settle(&mut self, budget: u64, exec: Key) {
+        self.inputs.executions.settle(budget, exec);
     }
 
     fn allow(&mut self, pid: u32, id: u64, judged: u64) {

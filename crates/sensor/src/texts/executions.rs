@@ -52,10 +52,22 @@ struct Lane {
 
 struct Known {
     capture: Capture,
+    stage: Stage,
     execution: Execution,
     texts: u32,
     /// Key of a text to its number.
     numbers: HashMap<u64, u32>,
+}
+
+/// How far the script's own capture is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It is about to be handed on.
+    Read,
+    /// Its text is still to come over standard input.
+    AwaitsInput,
+    /// It was handed on, or nobody waits for it any longer.
+    Told,
 }
 
 /// What is known of an exec.
@@ -67,6 +79,8 @@ pub(crate) enum Found {
     Nothing,
     /// It is being found out.
     Pending,
+    /// It runs what comes over its standard input, of which nothing was handed on so far.
+    AwaitsInput(Box<Capture>),
 }
 
 /// A text's place among those of its execution.
@@ -85,21 +99,35 @@ impl Executions {
     /// From now on the exec, on this budget, is known to run this.
     pub(crate) fn begin(&self, budget: u64, exec: ExecKey, capture: &Capture) {
         let execution = capture.execution();
-        let known = Known { capture: light(capture), execution, texts: 0, numbers: HashMap::new() };
+        let known = Known {
+            capture: light(capture),
+            stage: Stage::Read,
+            execution,
+            texts: 0,
+            numbers: HashMap::new(),
+        };
         self.lock().insert(budget, exec, Some(known));
     }
 
-    /// What can be known of the exec is known, whatever came of it: its texts wait no longer.
+    /// The text of the exec's script is to come over its standard input. [`Executions::settle`] follows.
+    pub(crate) fn await_input(&self, exec: ExecKey) {
+        if let Some(Some(known)) = self.lock().known.get_mut(&exec) {
+            known.stage = Stage::AwaitsInput;
+        }
+    }
+
+    /// What can be known of the exec is known and handed on, whatever came of it: its texts wait no longer.
     pub(crate) fn settle(&self, budget: u64, exec: ExecKey) {
-        self.give_up(budget, exec);
+        self.lock().tell(budget, exec);
         self.waiting.settled(exec);
     }
 
-    /// Nobody waits for the exec any more.
+    /// The texts that wait for the exec have waited long enough. Later ones wait again only where it still reads its input.
     pub(super) fn give_up(&self, budget: u64, exec: ExecKey) {
         let mut state = self.lock();
-        if !state.known.contains_key(&exec) {
-            state.insert(budget, exec, None);
+        let known = state.known.get(&exec).and_then(Option::as_ref);
+        if known.is_none_or(|known| known.stage != Stage::AwaitsInput) {
+            state.tell(budget, exec);
         }
     }
 
@@ -113,13 +141,25 @@ impl Executions {
     pub(super) fn find(&self, budget: u64, exec: ExecKey, is_told: bool) -> Found {
         let state = self.lock();
         match state.known.get(&exec) {
-            Some(Some(known)) => return Found::Known(Box::new(known.capture.clone())),
+            Some(Some(known)) => {
+                let capture = Box::new(known.capture.clone());
+                return match known.stage {
+                    Stage::Told => Found::Known(capture),
+                    Stage::Read => Found::Pending,
+                    Stage::AwaitsInput => Found::AwaitsInput(capture),
+                };
+            }
             Some(None) => return Found::Nothing,
             None => {}
         }
         let is_forgotten = state.lanes.get(&budget).is_some_and(|lane| exec.1 <= lane.forgotten);
         let is_to_come = if is_told { !is_forgotten } else { !state.is_looked };
         if is_to_come { Found::Pending } else { Found::Nothing }
+    }
+
+    /// What the exec is known to run, whether or not its capture was handed on.
+    pub(super) fn script(&self, exec: ExecKey) -> Option<Box<Capture>> {
+        self.lock().known.get(&exec)?.as_ref().map(|known| Box::new(known.capture.clone()))
     }
 
     /// Counts a text of the exec. `None` where that is not known.
@@ -140,6 +180,14 @@ impl Executions {
 }
 
 impl State {
+    fn tell(&mut self, budget: u64, exec: ExecKey) {
+        match self.known.get_mut(&exec) {
+            Some(Some(known)) => known.stage = Stage::Told,
+            Some(None) => {}
+            None => self.insert(budget, exec, None),
+        }
+    }
+
     fn insert(&mut self, budget: u64, exec: ExecKey, known: Option<Known>) {
         self.bytes += weight(known.as_ref());
         if let Some(former) = self.known.insert(exec, known) {
@@ -233,6 +281,7 @@ pub(super) mod tests {
         let executions = Executions::new(Arc::new(Waiting::new(None)));
         let capture = capture();
         executions.begin(1, (1, 5), &capture);
+        executions.settle(1, (1, 5));
         for exec in 0..KNOWN_MAX as u64 {
             executions.settle(2, (2, exec));
         }
@@ -260,6 +309,8 @@ pub(super) mod tests {
         let executions = Executions::new(Arc::new(Waiting::new(None)));
         executions.looked();
         executions.begin(1, (7, 5_000_000_000), &capture());
+        assert!(matches!(executions.find(1, (7, 5_000_000_000), true), Found::Pending), "not handed on yet");
+        executions.settle(1, (7, 5_000_000_000));
         assert!(matches!(executions.find(1, (7, 5_000_000_000), true), Found::Known(_)));
         assert!(matches!(executions.find(1, (7, 5_000_000_001), true), Found::Pending), "a later exec");
         assert!(matches!(executions.find(1, (7, 4_990_000_000), false), Found::Nothing), "another process");

@@ -26,6 +26,9 @@ const PARKED_OF_ALL_MAX: usize = 8192;
 const PARKED_BYTES_OF_ALL_MAX: usize = 64 * 1024 * 1024;
 /// How long a text waits for the script of its process. A slow file system may take that long.
 const SCRIPT_WITHIN_NS: u64 = 5_000_000_000;
+/// How long it waits for what its process reads over standard input. What runs before that is read, such as the modules
+/// that an interpreter starts with, waits as long.
+const INPUT_WITHIN_NS: u64 = 1_000_000_000;
 /// The same once the sensor is told to end.
 const END_WITHIN_NS: u64 = 200_000_000;
 /// How often texts are looked for that have waited too long.
@@ -99,8 +102,8 @@ impl Waiting {
         loop {
             queue.give_up_overdue(boot_time(), executions);
             if let Some(text) = queue.ready.pop_front() {
-                let found = executions.find(text.header.budget, text.exec(), text.is_told());
-                return Some((text, known(found)));
+                let script = executions.script(text.exec());
+                return Some((text, script));
             }
             if let Some((budget, text)) = queue.texts.pop() {
                 queue.texts.done(&budget);
@@ -109,11 +112,22 @@ impl Waiting {
                     true => Found::Pending,
                     false => executions.find(budget, text.exec(), text.is_told()),
                 };
-                let Found::Pending = found else { return Some((text, known(found))) };
-                let within = if text.has(value::TEXT_HELD) { self.held_within } else { SCRIPT_WITHIN_NS };
+                let is_held = text.has(value::TEXT_HELD);
+                let within = match found {
+                    Found::Known(script) => return Some((text, Some(script))),
+                    Found::Nothing => return Some((text, None)),
+                    // What a process compiles that is held came over standard input before, or needs none.
+                    Found::AwaitsInput(script) if is_held => return Some((text, Some(script))),
+                    Found::AwaitsInput(_) => INPUT_WITHIN_NS,
+                    Found::Pending if is_held => self.held_within,
+                    Found::Pending => SCRIPT_WITHIN_NS,
+                };
                 let until = boot_time().saturating_add(within);
                 match queue.park(text, until) {
-                    Some(text) => return Some((text, None)),
+                    Some(text) => {
+                        let script = executions.script(text.exec());
+                        return Some((text, script));
+                    }
                     None => continue,
                 }
             }
@@ -163,13 +177,6 @@ impl Waiting {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn known(found: Found) -> Option<Box<Capture>> {
-    match found {
-        Found::Known(capture) => Some(capture),
-        Found::Nothing | Found::Pending => None,
     }
 }
 
@@ -277,6 +284,25 @@ mod tests {
     }
 
     #[test]
+    fn texts_come_after_what_their_process_reads() {
+        let executions = executions();
+        let exec = (2, 20_000_000_000);
+        executions.begin(BUDGET, exec, &capture());
+        executions.await_input(exec);
+        executions.waiting.push(text(exec, true, b"a"));
+        assert_eq!(ready(&executions), []);
+        // Time is over for these, not for what comes later.
+        executions.give_up(BUDGET, exec);
+        executions.waiting.settled(exec);
+        assert_eq!(ready(&executions), [(b"a".to_vec(), true)]);
+        executions.waiting.push(text(exec, true, b"b"));
+        assert_eq!(ready(&executions), []);
+        executions.settle(BUDGET, exec);
+        executions.waiting.push(text(exec, true, b"c"));
+        assert_eq!(ready(&executions), [(b"b".to_vec(), true), (b"c".to_vec(), true)]);
+    }
+
+    #[test]
     fn texts_come_after_their_script_and_wait_for_no_other() {
         let executions = executions();
         let (slow, quick) = ((2, 20_000_000_000), (3, 30_000_000_000));
@@ -284,6 +310,7 @@ mod tests {
             executions.waiting.push(text(exec, true, bytes));
         }
         executions.begin(BUDGET, quick, &capture());
+        executions.settle(BUDGET, quick);
         assert_eq!(ready(&executions), [(b"b".to_vec(), true)]);
         executions.begin(BUDGET, slow, &capture());
         executions.settle(BUDGET, slow);
