@@ -30,7 +30,6 @@ mod list;
 mod lock;
 mod mute;
 mod open;
-mod order;
 mod postgres;
 mod query;
 mod record;
@@ -51,9 +50,9 @@ use std::path::Path;
 
 pub use audit::{AuditEntry, By};
 pub use error::StoreError;
+pub use filter::{Grouping, Order};
 pub use list::{Group, Grouped, Listed, Listing, Stored};
 pub use lock::StateLock;
-pub use order::{Grouping, Order, OrderError};
 pub use query::{Cursor, Page, Query};
 pub use record::{Outcome, Recorded};
 pub use retain::{Removed, RetentionPolicy};

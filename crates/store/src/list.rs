@@ -1,9 +1,10 @@
 //! Lists, counts and groups of findings of every source, as documents.
 
 use crate::filter::Filter;
-use crate::filter::sql::{Column, Columns, Dialect, Resources};
+use crate::filter::order::{Direction, Grouping, Order, SortField};
+use crate::filter::sql::sorted::Sorted;
+use crate::filter::sql::{Column, Columns, Dialect, Resources, Sql};
 use crate::insert;
-use crate::order::{Direction, Field, Grouping, Order};
 use crate::session::Access;
 use crate::sql::{Connection, Row, Statement, Value, sql};
 use crate::token::Fingerprint;
@@ -48,6 +49,9 @@ pub(crate) const COLUMNS: Columns = Columns {
         columns: &[("name", Column::Text("r.name"))],
     },
 };
+
+/// Fields that are sorted and grouped by a column though it holds only the end of them.
+const SHORT_NAMES: [(&str, &str); 2] = [("name", "f.id"), ("parent", "f.source")];
 
 /// Which findings, in which order.
 #[derive(Debug, Clone)]
@@ -153,7 +157,7 @@ impl Store {
         let names: Vec<String> = by.fields.iter().map(ToString::to_string).collect();
         let fingerprint =
             Fingerprint::of(&["group", source.unwrap_or("-"), &filter.to_string(), &names.join(",")]);
-        let is_number: Vec<bool> = by.fields.iter().map(Field::is_time).collect();
+        let is_number: Vec<bool> = by.fields.iter().map(|field| field.is_number(&COLUMNS)).collect();
         let after = token.filter(|token| !token.is_empty());
         let after = after.map(|token| fingerprint.keys(token, &is_number)).transpose()?;
         let mut transaction = self.begin(Access::Read).await?;
@@ -177,14 +181,14 @@ impl Store {
 /// What a list is sorted by: a field, or the row's number, which no two rows share.
 #[derive(Debug, Clone, PartialEq)]
 enum Key {
-    Field(Field),
+    Field(SortField),
     Seq,
 }
 
 impl Key {
     fn is_number(&self) -> bool {
         match self {
-            Self::Field(field) => field.is_time(),
+            Self::Field(field) => field.is_number(&COLUMNS),
             Self::Seq => true,
         }
     }
@@ -252,17 +256,24 @@ impl Writer {
         if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") }
     }
 
+    /// What a list is sorted by, which is always there. Columns are compared as they are, so that an index may be used.
     fn key(&mut self, key: &Key) -> String {
         match key {
             Key::Seq => "f.seq".to_owned(),
-            Key::Field(field) => self.field(field),
+            Key::Field(field) => match self.field(field) {
+                (text, true) => format!("COALESCE({text}, '')"),
+                (text, false) => text,
+            },
         }
     }
 
-    fn field(&mut self, field: &Field) -> String {
-        self.needs_document |= field.is_in_document();
-        let dialect = self.dialect;
-        field.sql(dialect, |value| self.bind(value))
+    /// A field's value, and whether it may be absent.
+    fn field(&mut self, field: &SortField) -> (String, bool) {
+        let Sorted { sql: Sql { text, values }, may_be_absent } =
+            field.sql(self.dialect, &COLUMNS, &SHORT_NAMES, self.values.len() + 1);
+        self.needs_document |= text.contains(COLUMNS.document);
+        self.values.extend(values);
+        (text, may_be_absent)
     }
 
     /// The tables that the statement needs. SQLite is told to begin with the short rows.
@@ -276,14 +287,6 @@ impl Writer {
 
     pub(crate) fn statement(self, text: String) -> Statement {
         self.values.into_iter().fold(sql(text), Statement::bind)
-    }
-}
-
-/// A text where the column may be absent, so that it can be compared.
-fn comparable(key: &Key, text: &str) -> String {
-    match key {
-        Key::Field(field) if !field.is_time() => format!("COALESCE({text}, '')"),
-        _ => text.to_owned(),
     }
 }
 
@@ -359,23 +362,14 @@ async fn places(
         sorted.iter().map(|(key, direction)| (writer.key(key), *direction)).collect();
     if let Some(after) = after {
         let after: Vec<String> = after.into_iter().map(|value| writer.bind(value)).collect();
-        let plain: Vec<_> = sorted
-            .iter()
-            .zip(&keys)
-            .map(|((key, direction), (text, _))| (comparable_or_plain(key, text), *direction))
-            .collect();
-        condition = format!("{condition} AND {}", behind(&plain, &after));
+        condition = format!("{condition} AND {}", behind(&keys, &after));
     }
-    let order: Vec<String> = sorted
-        .iter()
-        .zip(&keys)
-        .map(|((key, direction), (text, _))| {
-            let down = if *direction == Direction::Down { " DESC" } else { "" };
-            format!("{}{down}", comparable_or_plain(key, text))
-        })
-        .collect();
-    let shown: Vec<String> =
-        sorted.iter().zip(&keys).map(|((key, _), (text, _))| comparable(key, text)).collect();
+    let order = |(text, direction): &(String, Direction)| {
+        let down = if *direction == Direction::Down { " DESC" } else { "" };
+        format!("{text}{down}")
+    };
+    let order: Vec<String> = keys.iter().map(order).collect();
+    let shown: Vec<&str> = keys.iter().map(|(text, _)| text.as_str()).collect();
     let (shown, order, tables) = (shown.join(", "), order.join(", "), writer.tables());
     let text = format!("SELECT {shown} FROM {tables} WHERE {condition} ORDER BY {order} LIMIT {limit}");
     let rows = connection.rows(writer.statement(text)).await?;
@@ -391,12 +385,6 @@ async fn places(
         Ok((row.at(sorted.len() - 1)?, keys))
     };
     rows.iter().map(keys).collect()
-}
-
-/// Columns that always have a value are compared as they are, so that an index may be used.
-fn comparable_or_plain(key: &Key, text: &str) -> String {
-    let is_property = matches!(key, Key::Field(field) if field.to_string().starts_with("sourceProperties"));
-    if is_property { comparable(key, text) } else { text.to_owned() }
 }
 
 /// Documents by the numbers of their rows, each with its size in bytes. What cannot be read is left out.
@@ -476,13 +464,13 @@ async fn group(
     let limit = page_limit(limit);
     let mut writer = Writer::new(connection);
     let condition = writer.condition(source, filter);
-    let fields: Vec<String> = by.fields.iter().map(|field| writer.field(field)).collect();
+    let fields: Vec<String> = by.fields.iter().map(|field| writer.field(field).0).collect();
     let named: Vec<String> =
         fields.iter().enumerate().map(|(number, field)| format!("{field} AS g{number}")).collect();
     let numbers: Vec<String> = (1..=fields.len()).map(|number| number.to_string()).collect();
     let keys: Vec<String> = (0..by.fields.len())
         .zip(&by.fields)
-        .map(|(number, field)| match field.is_time() {
+        .map(|(number, field)| match field.is_number(&COLUMNS) {
             true => format!("g{number}"),
             false => format!("COALESCE(g{number}, '{LAST_TEXT}')"),
         })
@@ -524,19 +512,16 @@ async fn group(
 }
 
 fn group_keys(row: &Row, by: &Grouping) -> Result<Vec<Value>, sqlx::Error> {
-    let key = |(place, field): (usize, &Field)| match field.is_time() {
+    let key = |(place, field): (usize, &SortField)| match field.is_number(&COLUMNS) {
         true => row.at::<i64>(place).map(Value::from),
         false => row.at::<String>(place).map(Value::from),
     };
     by.fields.iter().enumerate().map(key).collect()
 }
 
-fn shown(field: &Field, key: &Value) -> Json {
+fn shown(field: &SortField, key: &Value) -> Json {
     match key {
-        Value::Integer(Some(time)) if field.is_time() => {
-            evidence::Timestamp(from_sql(*time)).to_string().into()
-        }
-        Value::Text(Some(text)) if text != LAST_TEXT => text.as_str().into(),
-        _ => Json::Null,
+        Value::Text(Some(text)) if text == LAST_TEXT => Json::Null,
+        key => field.shown(key),
     }
 }

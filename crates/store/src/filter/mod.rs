@@ -19,7 +19,7 @@ mod evaluate;
 mod fields;
 mod instant;
 mod mask;
-mod order;
+pub(crate) mod order;
 mod path;
 mod print;
 pub(crate) mod sql;

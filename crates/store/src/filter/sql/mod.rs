@@ -55,8 +55,8 @@ pub(crate) struct Resources {
 pub(crate) enum Column {
     /// The text or the name, always: the protocol's default where the field is absent.
     Text(&'static str),
-    /// The text where the value is one. An empty text where the value is a list or a group, or the text is empty or too long for the
-    /// column: the document is looked at then. Nothing where there is no value, or one of another type.
+    /// The text where the value is one. Nothing where the value is a list or a group or the text is too long for the column, which
+    /// are looked at in the document then. An empty text where there is no value, or another one.
     Property(&'static str),
     /// Nanoseconds since 1970; 0 where the field is absent or earlier, the largest number where it is later.
     Time(&'static str),
@@ -260,7 +260,7 @@ impl Writer<'_> {
             (Column::Property(column), Test::AnyText(test)) if !test.text.is_empty() => {
                 let text = self.text(test, column);
                 let elsewhere = self.in_document(condition, scope);
-                Some(format!("({text} OR ({column} = '' AND {elsewhere}))"))
+                Some(format!("({text} OR ({column} IS NULL AND {elsewhere}))"))
             }
             (Column::Time(column), Test::Time(order, time)) if (1..i64::MAX).contains(&time.nanoseconds) => {
                 let parameter = self.bind(time.nanoseconds);
