@@ -6,7 +6,7 @@ use super::syntax::{Part, is_plain, quoted};
 use std::fmt;
 
 /// Parts of one field.
-pub(super) const PART_LIMIT: usize = 16;
+pub(super) const PART_LIMIT: usize = 10;
 
 /// Where the way begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

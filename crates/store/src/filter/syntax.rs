@@ -24,7 +24,8 @@ use winnow::token::{any, one_of, take_till, take_while};
 pub(super) const LENGTH_LIMIT: usize = 32 * 1024;
 /// Parentheses and functions within each other.
 pub(super) const DEPTH_LIMIT: usize = 32;
-/// Conditions of one expression: each becomes a part of one statement, which databases bound as well.
+/// Conditions of one expression: each becomes a part of one statement, which databases bound as well. What takes much room there
+/// counts for several.
 pub(super) const CONDITION_LIMIT: usize = 500;
 
 /// What was written.
@@ -81,11 +82,18 @@ pub(super) enum Literal {
     Anything,
 }
 
+/// Parts of a field beyond which each counts for a condition.
+const SHORT_FIELD: usize = 4;
+/// For how many conditions a range of addresses counts.
+const RANGE_WEIGHT: usize = 10;
+
 /// What is known while an expression is read.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct State {
     depth: usize,
     conditions: usize,
+    /// For how many a condition counts here.
+    weight: usize,
     /// Whether a field is all that is read.
     alone: bool,
 }
@@ -135,7 +143,10 @@ pub(super) fn read_field(text: &str, at: usize) -> Result<Vec<Part>, Fault> {
 }
 
 fn input(text: &str) -> Input<'_> {
-    Stateful { input: LocatingSlice::new(text), state: State::default() }
+    Stateful {
+        input: LocatingSlice::new(text),
+        state: State { depth: 0, conditions: 0, weight: 1, alone: false },
+    }
 }
 
 fn rest<'a>(input: &Input<'a>) -> &'a str {
@@ -249,12 +260,10 @@ fn deeper<'a>(
 }
 
 fn function_or_condition(input: &mut Input<'_>) -> Result<Syntax, Fault> {
-    input.state.conditions += 1;
-    if input.state.conditions > CONDITION_LIMIT {
-        return Err(Fault::new(place(input), Problem::TooMany { limit: CONDITION_LIMIT }));
-    }
     let at = place(input);
+    count(1, at, input)?;
     let field = field(input)?;
+    count(field.len().saturating_sub(SHORT_FIELD), at, input)?;
     blanks(input)?;
     match field.as_slice() {
         [Part { text, .. }] if rest(input).starts_with('(') => function(&text.clone(), at, input),
@@ -262,11 +271,21 @@ fn function_or_condition(input: &mut Input<'_>) -> Result<Syntax, Fault> {
     }
 }
 
+/// Counts conditions at this place.
+fn count(conditions: usize, at: usize, input: &mut Input<'_>) -> Result<(), Fault> {
+    input.state.conditions += conditions * input.state.weight;
+    let too_many = input.state.conditions > CONDITION_LIMIT;
+    if too_many { Err(Fault::new(at, Problem::TooMany { limit: CONDITION_LIMIT })) } else { Ok(()) }
+}
+
 fn function(name: &str, at: usize, input: &mut Input<'_>) -> Result<Syntax, Fault> {
     match name {
         "contains" => deeper(input, |input| contains(input, false)),
         "containsOnly" | "contains_only" => deeper(input, |input| contains(input, true)),
-        "inIpRange" | "in_ip_range" => in_range(input),
+        "inIpRange" | "in_ip_range" => {
+            count(RANGE_WEIGHT - 1, at, input)?;
+            in_range(input)
+        }
         _ => {
             let near = near(name, ["contains", "containsOnly", "inIpRange"].into_iter());
             Err(Fault::new(at, Problem::Function { name: name.into(), near }))
@@ -289,7 +308,11 @@ fn argument(input: &mut Input<'_>) -> Result<Vec<Part>, Fault> {
 
 fn contains(input: &mut Input<'_>, only: bool) -> Result<Syntax, Fault> {
     let field = argument(input)?;
+    let weight = input.state.weight;
+    // A statement says twice what is true of each element: that there is one, and that there is no other.
+    input.state.weight *= if only { 2 } else { 1 };
     let inner = Box::new(expression(input)?);
+    input.state.weight = weight;
     close(input, Syntax::Contains { field, only, inner })
 }
 

@@ -183,8 +183,8 @@ fn fields_are_named_to_their_end() {
         "there is no function `containz`; did you mean `contains`? (at character 1)",
     );
     check(
-        r#"source_properties.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p = 1"#,
-        "the field has more than 16 parts (at character 49)",
+        r#"source_properties.a.b.c.d.e.f.g.h.i.j = 1"#,
+        "the field has more than 10 parts (at character 37)",
     );
 }
 
@@ -243,4 +243,8 @@ fn an_expression_has_bounds() {
     let long = format!("category = \"{}\"", "x".repeat(40_000));
     check(&long, "the expression has 40013 bytes, 32768 are the most: split it (at character 32769)");
     assert!(Filter::parse(&format!("{}name:*", "- NOT ".repeat(5_000))).is_ok());
+    let ranges = vec!["inIpRange(access.caller_ip, '::/0')"; 51].join(" OR ");
+    check(&ranges, "the expression has more than 500 conditions: split it (at character 1951)");
+    let each = format!("containsOnly(processes, {})", vec!["name:*"; 250].join(" OR "));
+    check(&each, "the expression has more than 500 conditions: split it (at character 2515)");
 }
