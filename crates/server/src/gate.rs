@@ -54,6 +54,10 @@ impl Gate {
         }
     }
 
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
     }

@@ -8,6 +8,9 @@
 
 mod answer;
 mod gate;
+mod health;
+mod json;
+mod mask;
 mod metrics;
 #[cfg(test)]
 mod mirror;
@@ -16,6 +19,8 @@ mod refusal;
 mod rest;
 mod router;
 mod serve;
+mod service;
+mod tls;
 
 pub mod name;
 pub mod protocol;
@@ -24,5 +29,7 @@ pub mod token;
 pub use gate::{Caller, Clock, Gate};
 pub use metrics::Metrics;
 pub use refusal::Refusal;
-pub use router::router;
+pub use router::{api, router};
 pub use serve::{Limits, serve};
+pub use service::Scopes;
+pub use tls::{Tls, TlsError};

@@ -1,6 +1,6 @@
 //! What the server counts, in Prometheus' text format.
 //!
-//! Owns: the metrics and their names.
+//! Owns: the metrics and their names, which `docs/metrics.md` explains.
 //! Refuses: labels that a client could make up.
 
 use crate::protocol;
@@ -110,6 +110,19 @@ mod tests {
             "urva_server_tokens_refused_total 0",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn each_metric_is_documented() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let page = std::fs::read_to_string(page).expect("docs/metrics.md");
+        let metrics = Metrics::default();
+        metrics.count("ListFindings", Code::Ok, Duration::ZERO);
+        for line in metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let (name, kind) = line.split_once(' ').expect("a type");
+            let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+            assert!(page.contains(&format!("`{name}")), "{name} is not documented");
         }
     }
 }

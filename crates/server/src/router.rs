@@ -4,16 +4,20 @@
 //! Refuses: knowing a method.
 
 use crate::answer;
-use crate::gate::Gate;
+use crate::gate::{Clock, Gate};
+use crate::health;
 use crate::protocol::longrunning::operations_server::{Operations, OperationsServer};
 use crate::protocol::v2::security_center_server::{SecurityCenter, SecurityCenterServer};
 use crate::rest::Rest;
+use crate::service::{Scopes, Service};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use http::Request;
 use std::convert::Infallible;
 use std::sync::Arc;
+use store::Store;
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
@@ -33,11 +37,16 @@ pub fn router<S: SecurityCenter, O: Operations>(
     let services = Services {
         security_center: SecurityCenterServer::new(security_center).max_decoding_message_size(body_limit),
         operations: OperationsServer::new(operations).max_decoding_message_size(body_limit),
-        gate,
+        gate: Arc::clone(&gate),
     };
     let calls = BoxCloneSyncService::new(service_fn(move |request| services.clone().call(request)));
     let rest = Rest::new(calls.clone(), body_limit);
-    Router::new().fallback(move |request: Request<Body>| async move {
+    let (counted, asked) = (Arc::clone(&gate), gate);
+    let router = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(move || health::readyz(Arc::clone(asked.store()))))
+        .route("/metrics", get(move |request| health::metrics(Arc::clone(&counted), request)));
+    router.fallback(move |request: Request<Body>| async move {
         if answer::is_grpc(&request) {
             let Ok(response) = calls.oneshot(request).await;
             response
@@ -45,6 +54,15 @@ pub fn router<S: SecurityCenter, O: Operations>(
             rest.answer(request).await
         }
     })
+}
+
+/// The longest body of a request.
+const BODY_LIMIT: usize = 4 << 20;
+
+/// The API over a store: all methods that urva offers, and those of the operations that they begin.
+pub fn api(store: Arc<Store>, gate: Gate, clock: Clock, scopes: Scopes) -> Router {
+    let service = Service::new(store, clock, scopes);
+    router(service.clone(), service, Arc::new(gate), BODY_LIMIT)
 }
 
 /// What calls go to.

@@ -8,6 +8,7 @@
 use crate::answer;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+use crate::tls::Tls;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
@@ -27,7 +28,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tower::{ServiceExt, service_fn};
 
 /// What clients may use.
@@ -57,8 +57,8 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of all headers of a request.
-const HEADERS_LIMIT: u32 = 16 << 10;
+/// Bytes of all headers of a request. An address may have 64 KiB of them, since a filter stands in it, encoded.
+const HEADERS_LIMIT: u32 = 72 << 10;
 /// Requests at once on one connection of HTTP/2.
 const STREAMS_LIMIT: u32 = 128;
 /// How often a silent connection of HTTP/2 is asked whether somebody is there.
@@ -73,7 +73,7 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 /// Serves `app` to whoever connects, until `stop` is over.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Tls>,
     app: Router,
     limits: Limits,
     metrics: Arc<Metrics>,
@@ -82,7 +82,7 @@ pub async fn serve(
     let host = Arc::new(Host {
         app,
         limits,
-        tls: tls.map(TlsAcceptor::from),
+        tls: tls.map(|tls| TlsAcceptor::from(tls.0)),
         requests: Semaphore::new(limits.requests),
         metrics,
     });
@@ -295,7 +295,7 @@ mod tests {
             converse(Limits::default(), &format!("{REQUEST}Content-Length: {}\r\n\r\n{body}", body.len()))
                 .await;
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
-        let header = format!("X: {}\r\n\r\n", "x".repeat(HEADERS_LIMIT as usize));
+        let header = format!("X: {}\r\n\r\n", "x".repeat(2 * HEADERS_LIMIT as usize));
         let answer = converse(Limits::default(), &format!("{REQUEST}{header}")).await;
         assert!(answer.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{answer}");
     }

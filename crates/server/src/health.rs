@@ -1,0 +1,39 @@
+//! What watches the server: whether it lives, whether it can work, what it has counted.
+//!
+//! Refuses: telling anything but that to whoever has no token.
+
+use crate::answer;
+use crate::gate::Gate;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{Request, StatusCode};
+use std::sync::Arc;
+use store::Store;
+
+/// The format that Prometheus reads.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Whether the process answers at all.
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether calls can be carried out, which is so while the store can be asked.
+pub(crate) async fn readyz(store: Arc<Store>) -> Response {
+    match store.latest_run().await {
+        Ok(_) => "ok\n".into_response(),
+        Err(error) => {
+            tracing::error!("the store cannot be asked: {error}");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store of findings cannot be reached\n").into_response()
+        }
+    }
+}
+
+/// The metrics, for whoever may read findings.
+pub(crate) async fn metrics(gate: Arc<Gate>, request: Request<Body>) -> Response {
+    match gate.admit(request.headers(), request.extensions(), "GetMetrics").await {
+        Ok(_) => ([(CONTENT_TYPE, OPEN_METRICS)], gate.metrics().text()).into_response(),
+        Err(refusal) => answer::refuse_request(false, refusal),
+    }
+}
