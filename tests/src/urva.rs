@@ -50,9 +50,12 @@ impl Site {
         Ok(Arc::new(site))
     }
 
-    /// Writes the config anew; it counts from the next start.
+    /// Writes the config anew; it counts from the next start. Without a section for it no API is served, since the tests that run
+    /// at the same time would all want its one port.
     pub fn configure(&self, config: &str) -> Result<()> {
-        fs::write(self.config(), config).with_context(|| format!("write {}", self.config().display()))
+        let server = if config.contains("[server]") { "" } else { "\n[server]\nenabled = false\n" };
+        fs::write(self.config(), format!("{config}{server}"))
+            .with_context(|| format!("write {}", self.config().display()))
     }
 
     /// The state folder; it does not exist until urva makes it.

@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use crate::config::Config;
+use crate::config::{Age, Config};
 use crate::run::Role;
 use crate::scan::ScanArgs;
 use crate::train::{EvalArgs, TrainArgs};
@@ -33,6 +33,7 @@ Examples:
   urva scan image.tar                        judge the scripts in an image, an archive or a folder
   urva train corpus/ --output my.model       a model of your own
   urva eval corpus/ --split source           what such a model does on sources that it has not met
+  urva tokens create dashboard --role viewer  a token for the API
   urva doctor                                what works on this host, and what does not
   urva config check                          whether the config file is right
 
@@ -90,6 +91,9 @@ pub(crate) enum Command {
     /// List findings, or show one
     #[command(subcommand)]
     Findings(FindingsCommand),
+    /// Make, list and revoke tokens of the API
+    #[command(subcommand)]
+    Tokens(TokensCommand),
     /// Judge the scripts in files, folders, archives, container images and corpora
     Scan(ScanArgs),
     /// Train a model on a corpus and measure it on texts that it has not seen
@@ -157,6 +161,36 @@ pub(crate) enum FindingsCommand {
     List(ListArgs),
     /// Show one finding: what ran, why it is malicious, where, and what to do
     Show(ShowArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokensCommand {
+    /// Make a token and write it to standard output, this once
+    Create(CreateTokenArgs),
+    /// List all tokens, those that are worth nothing any more too
+    List {
+        /// How to write it
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Revoke a token: it opens nothing from now on
+    Revoke {
+        /// Its number in `urva tokens list`
+        id: i64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateTokenArgs {
+    /// What the token is for, for the list and the audit trail
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) name: String,
+    /// What may be done with it: viewer reads; analyst works on findings; responder mutes many, and by rules; admin everything
+    #[arg(long)]
+    pub(crate) role: server::token::Role,
+    /// How long it lasts: a duration such as 12h or 90d
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = age)]
+    pub(crate) expires: Age,
 }
 
 #[derive(Debug, Args)]
@@ -263,6 +297,10 @@ impl From<CategoryName> for Category {
             CategoryName::Impaired => Self::DetectionImpaired,
         }
     }
+}
+
+fn age(text: &str) -> Result<Age, &'static str> {
+    Age::parse(text).ok_or("a duration is a number and s, m, h or d, such as 90d")
 }
 
 fn finding_id(text: &str) -> Result<FindingId, String> {

@@ -14,6 +14,7 @@ mod output;
 mod run;
 mod scan;
 mod status;
+mod tokens;
 mod train;
 
 use clap::{CommandFactory, Parser};
@@ -42,6 +43,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Process(args) => run::process(args, globals),
         Command::Findings(command) => findings::run(command, globals),
         Command::Status(args) => status::run(args, globals),
+        Command::Tokens(command) => tokens::run(command, globals),
         Command::Scan(args) => scan::run(args, globals),
         Command::Train(args) => train::train(args),
         Command::Eval(args) => train::eval(args),

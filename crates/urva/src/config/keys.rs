@@ -29,7 +29,7 @@ const fn optional(name: &'static str, kind: &'static str, unset: &'static str, a
     Key { name, kind, about, unset }
 }
 
-pub(super) const SECTIONS: [Section; 7] = [
+pub(super) const SECTIONS: [Section; 8] = [
     Section {
         name: "place",
         about: "The place that is watched, for the names in findings. Nothing in it changes what is detected. \
@@ -43,6 +43,12 @@ pub(super) const SECTIONS: [Section; 7] = [
                 "digits",
                 "none: names begin with the project",
                 "Id of the organization.",
+            ),
+            optional(
+                "folder",
+                "digits",
+                "none",
+                "Id of the folder that the project lies in, for names in the API.",
             ),
             key("location", "text", "Region or zone of the cluster."),
             key("cluster", "text", "Name of the cluster."),
@@ -172,6 +178,27 @@ pub(super) const SECTIONS: [Section; 7] = [
                 "list of paths",
                 "Folders in which runc or crun keeps a folder for each container; `*` stands for any one name. The first that knows a container is believed.",
             ),
+        ],
+    },
+    Section {
+        name: "server",
+        about: "The API of Security Command Center, over REST and gRPC on one port. Each call needs a token, which `urva tokens create` \
+                makes.",
+        keys: &[
+            key("enabled", "true or false", "Whether the API is served."),
+            key(
+                "listen",
+                "address and port",
+                "Where it is served. An address other than loopback needs `certificate` and `key`, and is served from when there is a token.",
+            ),
+            optional(
+                "certificate",
+                "path",
+                "none: no TLS",
+                "File of the certificate and those that signed it, as PEM, its own first. It is read when urva starts.",
+            ),
+            optional("key", "path", "none", "File of the certificate's private key, as PEM."),
+            key("calls_per_second", "number above 0", "How often one token may call within a second."),
         ],
     },
 ];

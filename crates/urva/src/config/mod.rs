@@ -14,7 +14,9 @@ use evidence::scc::{Limits, Place};
 use evidence::{HoldAction, Redaction};
 use sensor::HoldSettings;
 use serde::{Deserialize, Serialize};
+use server::Scopes;
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) findings: FindingsConfig,
     pub(crate) retention: RetentionConfig,
     pub(crate) runtimes: RuntimesConfig,
+    pub(crate) server: ServerConfig,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +48,7 @@ pub(crate) struct PlaceConfig {
     pub(crate) project_number: String,
     pub(crate) project_display_name: Option<String>,
     pub(crate) organization: Option<String>,
+    pub(crate) folder: Option<String>,
     pub(crate) location: String,
     pub(crate) cluster: String,
     pub(crate) node: Option<String>,
@@ -101,6 +105,16 @@ pub(crate) struct RuntimesConfig {
     pub(crate) state_folders: Vec<PathBuf>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerConfig {
+    pub(crate) enabled: bool,
+    pub(crate) listen: SocketAddr,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) calls_per_second: u32,
+}
+
 impl Default for PlaceConfig {
     fn default() -> Self {
         let place = Place::default();
@@ -109,6 +123,7 @@ impl Default for PlaceConfig {
             project_number: place.project_number,
             project_display_name: None,
             organization: None,
+            folder: None,
             location: place.location,
             cluster: place.cluster,
             node: None,
@@ -157,6 +172,18 @@ impl Default for RuntimesConfig {
     }
 }
 
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8470)),
+            certificate: None,
+            key: None,
+            calls_per_second: 1000,
+        }
+    }
+}
+
 impl DetectorConfig {
     /// Puts the thresholds that are set in the place of the model's own.
     #[allow(clippy::cast_possible_truncation, reason = "scores are compared in f32")]
@@ -195,6 +222,12 @@ impl Config {
             max_age: Some(max_age.duration()).filter(|age| !age.is_zero()),
             max_findings: Some(max_findings).filter(|number| *number > 0),
         }
+    }
+
+    /// What names in the API may begin with.
+    pub(crate) fn scopes(&self) -> Scopes {
+        let PlaceConfig { organization, folder, project, project_number, .. } = self.place.clone();
+        Scopes { organization, folder, project, project_number }
     }
 
     /// Where container runtimes are looked for.

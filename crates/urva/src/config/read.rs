@@ -1,7 +1,7 @@
 //! Reading the file, and saying in one sentence what is wrong in which line.
 
 use super::keys::{SECTIONS, nearest};
-use super::{Config, DEFAULT_PATH, DetectorConfig};
+use super::{Config, DEFAULT_PATH, DetectorConfig, ServerConfig};
 use evidence::text::escape;
 use std::fs::File;
 use std::io::{self, Read};
@@ -75,8 +75,11 @@ impl Config {
             ("cluster", Some(&place.cluster)),
             ("node", place.node.as_ref()),
         ];
-        let numbers =
-            [("project_number", Some(&place.project_number)), ("organization", place.organization.as_ref())];
+        let numbers = [
+            ("project_number", Some(&place.project_number)),
+            ("organization", place.organization.as_ref()),
+            ("folder", place.folder.as_ref()),
+        ];
         for (key, value) in names {
             if value.is_some_and(|value| !is_name(value)) {
                 return Some(("place", key, "must be 1 to 253 letters, digits and `._:-`"));
@@ -111,11 +114,30 @@ impl Config {
                 "must be a user other than root: the detector reads hostile text",
             ));
         }
+        if let Some((key, detail)) = self.server.first_wrong() {
+            return Some(("server", key, detail));
+        }
         let DetectorConfig { malicious_threshold, suspicious_threshold, .. } = &self.detector;
         if let (Some(malicious), Some(suspicious)) = (malicious_threshold, suspicious_threshold)
             && suspicious.get() > malicious.get()
         {
             return Some(("detector", "suspicious_threshold", "must not be above malicious_threshold"));
+        }
+        None
+    }
+}
+
+impl ServerConfig {
+    fn first_wrong(&self) -> Option<(&'static str, &'static str)> {
+        if self.certificate.is_some() != self.key.is_some() {
+            let key = if self.key.is_some() { "key" } else { "certificate" };
+            return Some((key, "certificate and key need each other"));
+        }
+        if self.enabled && !self.listen.ip().is_loopback() && self.certificate.is_none() {
+            return Some(("listen", "an address other than loopback needs certificate and key, for TLS"));
+        }
+        if self.calls_per_second == 0 {
+            return Some(("calls_per_second", "must be above 0; enabled = false turns the API off"));
         }
         None
     }

@@ -130,6 +130,19 @@ fn a_value_that_cannot_be_used_is_refused() {
 }
 
 #[test]
+fn an_api_beyond_this_host_needs_tls() {
+    let detail = "line 2: server.listen: an address other than loopback needs certificate and key, for TLS";
+    refused("[server]\nlisten = '0.0.0.0:8470'", detail);
+    refused("[server]\nlisten = '[::]:8470'", detail);
+    refused("[server]\nkey = '/k'", "line 2: server.key: certificate and key need each other");
+    refused("[server]\nlisten = 'localhost'", "line 2: server.listen: invalid socket address syntax");
+    let config = Config::parse(FILE, "[server]\nlisten = '[::1]:1'").expect("loopback");
+    assert!(config.server.listen.ip().is_loopback());
+    let remote = "[server]\nlisten = '10.0.0.1:443'\ncertificate = '/c'\nkey = '/k'";
+    assert!(Config::parse(FILE, remote).is_ok());
+}
+
+#[test]
 fn text_that_is_no_toml_is_refused_with_its_line() {
     let error = Config::parse(FILE, "[place]\nproject == 'x'\n").expect_err("not TOML");
     assert!(error.to_string().starts_with("urva.toml, line 2: this is not TOML: "), "{error}");

@@ -14,7 +14,7 @@ use std::time::Duration;
 use store::Store;
 
 /// The schema that this urva's store writes; a test compares.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 3;
 /// `urva` in ASCII, which the store writes into its databases; a test compares.
 const APPLICATION_ID: u32 = 0x7572_7661;
 /// The beginning of a database, and where in it what stands: <https://sqlite.org/fileformat.html>.

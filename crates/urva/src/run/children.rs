@@ -26,6 +26,8 @@ pub(crate) enum Role {
     Sensor,
     /// Judges and stores.
     Detector,
+    /// Serves the API.
+    Server,
 }
 
 /// What the children get of the command line.
@@ -98,6 +100,7 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Self::Sensor => "sensor",
             Self::Detector => "detector",
+            Self::Server => "server",
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Takes from the detector process everything that it does not need: it is the one that reads what attackers wrote.
+//! Takes from the detector process everything that it does not need: it is the one that reads what attackers wrote. The server
+//! reads what clients wrote, and is confined in the same way.
 //!
 //! Owns: giving up the file system (chroot), root, capabilities, files (Landlock) and system calls (seccomp), in this
 //! order.
@@ -45,16 +46,20 @@ pub(crate) fn detector_ids(configured: Option<&str>) -> anyhow::Result<(u32, u32
     Ok(ids)
 }
 
-/// Confines this process; see the module. Afterwards the state folder is `/`, which it is also where a folder above it
+/// Confines this process; see the module. `further_calls` are those that it makes beside the detector's. Afterwards the state folder is `/`, which it is also where a folder above it
 /// is closed to the detector's user.
-pub(super) fn confine((uid, gid): (u32, u32), state: &Path) -> anyhow::Result<Confinement> {
+pub(super) fn confine(
+    (uid, gid): (u32, u32),
+    state: &Path,
+    further_calls: &[libc::c_long],
+) -> anyhow::Result<Confinement> {
     let entered = rustix::process::chroot(state).and_then(|()| rustix::process::chdir("/"));
     entered.with_context(|| format!("making the state folder {} the root", state.display()))?;
     become_user(uid, gid)?;
     super::go_on_without_parent()?;
     drop_capabilities()?;
     let landlock = restrict_files(Path::new("/"))?;
-    restrict_system_calls()?;
+    restrict_system_calls(further_calls)?;
     Ok(Confinement { landlock })
 }
 
@@ -93,6 +98,15 @@ fn restrict_files(state: &Path) -> anyhow::Result<bool> {
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
+
+/// The system calls with which a server takes connections on a socket that it already has.
+pub(super) const ACCEPTING: &[libc::c_long] = &[
+    libc::SYS_listen,
+    libc::SYS_accept4,
+    libc::SYS_socketpair,
+    libc::SYS_getsockname,
+    libc::SYS_getpeername,
+];
 
 /// What the detector calls once it is confined: memory, threads, time, the state folder's files, its sockets.
 /// Everything else, `execve`, `socket`, `ptrace`, `mount`, `bpf` among them, ends the process.
@@ -194,11 +208,11 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_epoll_wait,
 ];
 
-fn restrict_system_calls() -> anyhow::Result<()> {
+fn restrict_system_calls(further: &[libc::c_long]) -> anyhow::Result<()> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH)
         .map_err(|error| anyhow!("no seccomp filter for this processor: {error}"))?;
     #[allow(clippy::useless_conversion, reason = "c_long has 32 bits on 32-bit processors")]
-    let rules = ALLOWED.iter().map(|call| (i64::from(*call), vec![])).collect();
+    let rules = ALLOWED.iter().chain(further).map(|call| (i64::from(*call), vec![])).collect();
     let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, architecture)?;
     let program: BpfProgram = filter.try_into()?;
     seccompiler::apply_filter(&program).context("restricting system calls")

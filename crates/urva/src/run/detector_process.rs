@@ -54,7 +54,7 @@ pub(super) fn run(
     let style = Style::new(config, format);
     let ids = confine::detector_ids(config.detector.user.as_deref())?;
     let socket = std::io::stdin().as_fd().try_clone_to_owned().context("taking over standard input")?;
-    let confinement = confine::confine(ids, &globals.state).context("confining the detector")?;
+    let confinement = confine::confine(ids, &globals.state, &[]).context("confining the detector")?;
     if !confinement.landlock {
         tracing::warn!(
             "this kernel has no Landlock: the detector is confined by user, capabilities and seccomp only"

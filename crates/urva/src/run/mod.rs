@@ -16,6 +16,8 @@ mod naming;
 mod outbox;
 mod preflight;
 mod sensor_process;
+mod server_process;
+mod serving;
 mod supervisor;
 mod watchdog;
 
@@ -67,13 +69,17 @@ pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<E
     // the children in order. A process that leads its group already, as in a test, has none to leave.
     let _ = rustix::process::setsid();
     go_on_without_parent()?;
-    go_first();
+    // The API can wait; detection cannot.
+    if args.role != Role::Server {
+        go_first();
+    }
     let config = globals.load_config()?;
     let since = args.gone_since.map(Timestamp);
     let replaced = since.zip(args.because.clone()).map(|(since, reason)| Replaced { since, reason });
     match args.role {
         Role::Sensor => sensor_process::run(&config, replaced)?,
         Role::Detector => detector_process::run(&config, globals, args.format, replaced.is_some())?,
+        Role::Server => server_process::run(&config, globals)?,
     }
     Ok(ExitCode::SUCCESS)
 }

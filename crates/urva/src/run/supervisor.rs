@@ -1,11 +1,12 @@
 //! Starts the sensor and the detector, keeps them running, and ends them.
 //!
-//! Owns: the two child processes, the sockets between them, signals.
+//! Owns: the child processes, the sockets between them, signals. The server is looked after in [`super::serving`].
 //! Refuses: everything else. It reads nothing that a container wrote.
 
 use super::children;
 use super::link::{self, Order, Replaced, Word, hand_over};
 use super::sensor_process::spawn;
+use super::serving::Served;
 use super::watchdog::{Finding, Watch};
 use crate::cli::Globals;
 use crate::clock;
@@ -24,7 +25,7 @@ use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 /// After this time a child that was told to end is killed. Together with what comes before it is under a second.
-const END_WITHIN: Duration = Duration::from_millis(850);
+pub(super) const END_WITHIN: Duration = Duration::from_millis(850);
 /// The shortest and the longest pause before a child is started again.
 const RESTART_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
 /// A child that ran this long before it ended is started again without a long pause.
@@ -48,6 +49,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
     let _lock = super::preflight::prepare_state(config, &globals.state)?;
     let (events, happened) = channel();
     listen_to_signals(&events)?;
+    let mut served = Served::bind(&config.server, arguments);
     let mut pair = Pair::start(arguments, events, None)?;
     let mut is_watching = false;
     let mut watch: Option<Watch> = None;
@@ -68,7 +70,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
         let event = event.context("waiting for the processes of urva")?;
         match event {
             Event::Stop => {
-                pair.stop();
+                end(&mut pair, served);
                 return Ok(());
             }
             Event::Heard(Word::Holding(table)) => pair.remember_held(table),
@@ -81,6 +83,8 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
                     tracing::info!("urva watches again");
                 } else {
                     is_watching = true;
+                    // Not before: it shall not keep the others waiting, and finds a database that is up to date.
+                    served.iter_mut().for_each(Served::start);
                     super::greet_user(config, globals, clock::now().since(started_at));
                 }
             }
@@ -90,9 +94,9 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
                 }
             }
             // A child that was replaced already.
-            Event::Ended(role, pid, _) if pair.child(role).pid != pid => {}
+            Event::Ended(role, pid, _) if pair.child(role).is_none_or(|child| child.pid != pid) => {}
             Event::Ended(role, _, status) if !is_watching && cannot_start(status) => {
-                pair.stop();
+                end(&mut pair, served);
                 bail!("the {role} cannot work: its message stands above");
             }
             Event::Ended(role, _, status) => {
@@ -100,7 +104,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
                 watch = None;
                 let since = clock::now();
                 if is_told_to_stop(&happened, pair.pause(role)) {
-                    pair.stop();
+                    end(&mut pair, served);
                     return Ok(());
                 }
                 let reason = format!("the {role} ended ({status}) and was started again");
@@ -108,13 +112,20 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
                 while let Err(error) = pair.restart(role, &replaced) {
                     tracing::error!("{error:#}: trying again");
                     if is_told_to_stop(&happened, pair.pause(role)) {
-                        pair.stop();
+                        end(&mut pair, served);
                         return Ok(());
                     }
                 }
             }
         }
     }
+}
+
+/// Ends all processes, the server at the same time as the others.
+fn end(pair: &mut Pair<'_>, served: Option<Served>) {
+    served.iter().for_each(Served::tell_to_stop);
+    pair.stop();
+    served.into_iter().for_each(Served::wait);
 }
 
 /// What is left of a pause. Where the clock was set back, nothing is.
@@ -125,7 +136,7 @@ fn until(since: Timestamp, pause: Duration) -> Duration {
 
 /// Judges what became of the last canary, and sends the next one.
 fn look_after(pair: &mut Pair<'_>, watch: &mut Watch) {
-    let processes = [Role::Sensor, Role::Detector].map(|role| (role, pair.child(role).pid));
+    let processes = [(Role::Sensor, pair.sensor.pid), (Role::Detector, pair.detector.pid)];
     match watch.judge(processes) {
         Finding::Nothing => {}
         Finding::Record(gap) => {
@@ -179,6 +190,13 @@ fn listen_to_signals(events: &Sender<Event>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How long to wait before what was started then is started again. `failures` counts how often it ended soon.
+pub(super) fn pause_after(started_at: Timestamp, failures: &mut u32) -> Duration {
+    let ran_for = clock::now().since(started_at);
+    *failures = if ran_for >= IS_STABLE_AFTER { 0 } else { *failures + 1 };
+    RESTART_AFTER.1.min(RESTART_AFTER.0 * 2u32.saturating_pow((*failures).min(16)))
+}
+
 /// The two children and what joins them.
 struct Pair<'a> {
     arguments: &'a children::Arguments,
@@ -214,9 +232,8 @@ impl<'a> Pair<'a> {
 
     /// How long to wait before a child is started again: longer each time that it ended soon.
     fn pause(&mut self, role: Role) -> Duration {
-        let ran_for = clock::now().since(self.child(role).started_at);
-        self.failures = if ran_for >= IS_STABLE_AFTER { 0 } else { self.failures + 1 };
-        RESTART_AFTER.1.min(RESTART_AFTER.0 * 2u32.saturating_pow(self.failures.min(16)))
+        let started_at = self.child(role).map_or_else(clock::now, |child| child.started_at);
+        pause_after(started_at, &mut self.failures)
     }
 
     /// Starts again what ended.
@@ -281,10 +298,11 @@ impl<'a> Pair<'a> {
         }
     }
 
-    fn child(&self, role: Role) -> &Child {
+    fn child(&self, role: Role) -> Option<&Child> {
         match role {
-            Role::Sensor => &self.sensor,
-            Role::Detector => &self.detector,
+            Role::Sensor => Some(&self.sensor),
+            Role::Detector => Some(&self.detector),
+            Role::Server => None,
         }
     }
 }
@@ -306,7 +324,7 @@ fn pass_on_answers(control: &OwnedFd, events: &Sender<Event>) -> anyhow::Result<
 
 impl Child {
     /// Waits until the child has ended; kills it when the time is over.
-    fn wait(&self, limit: Duration) {
+    pub(super) fn wait(&self, limit: Duration) {
         let since = clock::now();
         while !self.has_ended() {
             if clock::now().since(since) >= limit {

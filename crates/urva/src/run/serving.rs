@@ -1,0 +1,126 @@
+//! The server's process as the supervisor sees it: a socket that is bound once, and a child that is started again whenever it
+//! ends.
+//!
+//! Refuses: to matter. Whatever is wrong with the API is logged, and urva watches all the same.
+
+use super::children::{Arguments, Child, Role};
+use super::link::hand_over;
+use super::sensor_process::spawn;
+use super::supervisor::{END_WITHIN, Event, pause_after};
+use crate::clock;
+use crate::config::ServerConfig;
+use anyhow::Context;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, socketpair, sockopt};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+/// The socket of the API, and the thread that keeps a server on it.
+pub(super) struct Served {
+    events: Sender<Event>,
+    /// What the thread needs, until it is started.
+    waiting: Option<Keeper>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Keeps a server running.
+struct Keeper {
+    address: SocketAddr,
+    socket: OwnedFd,
+    arguments: Arguments,
+    events: Sender<Event>,
+    happened: Receiver<Event>,
+}
+
+impl Served {
+    /// Binds the socket, which nobody can connect to yet; `None` where no API is wanted, or none can be had.
+    pub(super) fn bind(config: &ServerConfig, arguments: &Arguments) -> Option<Self> {
+        let address = config.listen;
+        let socket = config.enabled.then(|| bind_to(address))?;
+        let socket = socket.inspect_err(|error| {
+            tracing::error!(
+                "the API is not served, since {address} cannot be had ({error}): free it, or set server.listen"
+            );
+        });
+        let (events, happened) = channel();
+        let arguments = arguments.clone();
+        let keeper = Keeper { address, socket: socket.ok()?, arguments, events: events.clone(), happened };
+        Some(Self { events, waiting: Some(keeper), thread: None })
+    }
+
+    /// Starts the server, the first time that it is called.
+    pub(super) fn start(&mut self) {
+        let Some(keeper) = self.waiting.take() else { return };
+        tracing::info!("the API is served on {}", keeper.address);
+        match spawn("urva-serving", move || keeper.keep()) {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => tracing::error!("the API is not served: {error:#}"),
+        }
+    }
+
+    pub(super) fn tell_to_stop(&self) {
+        // A thread that was never started needs no telling.
+        let _ = self.events.send(Event::Stop);
+    }
+
+    /// Waits for the server's end, once it was told.
+    pub(super) fn wait(self) {
+        if let Some(thread) = self.thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Keeper {
+    fn keep(self) {
+        let mut failures = 0;
+        loop {
+            let started_at = clock::now();
+            match self.start() {
+                Ok((child, control)) => {
+                    if self.is_told_to_stop(&child) {
+                        drop(control);
+                        return child.wait(END_WITHIN);
+                    }
+                }
+                Err(error) => tracing::error!("the server cannot be started: {error:#}"),
+            }
+            if let Ok(Event::Stop) = self.happened.recv_timeout(pause_after(started_at, &mut failures)) {
+                return;
+            }
+        }
+    }
+
+    fn start(&self) -> anyhow::Result<(Child, OwnedFd)> {
+        let (control, server_end) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .context("making the server's control socket")?;
+        let child = Child::start(Role::Server, server_end, &self.arguments, None, &self.events)?;
+        hand_over(&control, &self.socket, None)?;
+        Ok((child, control))
+    }
+
+    /// Waits until the child has ended, or it is to be ended, which is true.
+    fn is_told_to_stop(&self, child: &Child) -> bool {
+        loop {
+            match self.happened.recv() {
+                Ok(Event::Ended(_, pid, status)) if pid == child.pid => {
+                    tracing::error!("the server ended ({status}): starting it again");
+                    return false;
+                }
+                Ok(Event::Stop) | Err(_) => return true,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// A socket that has the address and does not listen: whoever connects is refused until the server listens.
+fn bind_to(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &address)?;
+    Ok(socket)
+}
