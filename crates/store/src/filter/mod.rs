@@ -18,7 +18,6 @@ mod error;
 mod evaluate;
 mod fields;
 mod instant;
-mod mask;
 pub(crate) mod order;
 mod path;
 mod print;
@@ -27,7 +26,6 @@ mod syntax;
 mod tree;
 
 pub use error::FilterError;
-pub use mask::{Mask, Masked};
 pub use order::{Grouping, Order};
 
 use error::Fault;
