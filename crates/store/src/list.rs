@@ -1,9 +1,7 @@
 //! Lists, counts and groups of findings of every source, as documents.
 
-use crate::filter::Filter;
-use crate::filter::order::{Direction, Grouping, Order, SortField};
-use crate::filter::sql::sorted::Sorted;
-use crate::filter::sql::{Column, Columns, Dialect, Resources, Sql};
+use crate::filter::sql::{Column, Columns, Dialect, Resources};
+use crate::filter::{Direction, Filter, Grouping, Key as Field, Order};
 use crate::insert;
 use crate::session::Access;
 use crate::sql::{Connection, Row, Statement, Value, sql};
@@ -154,10 +152,10 @@ impl Store {
         limit: u32,
         token: Option<&str>,
     ) -> Result<Grouped, StoreError> {
-        let names: Vec<String> = by.fields.iter().map(ToString::to_string).collect();
+        let names: Vec<String> = by.keys.iter().map(ToString::to_string).collect();
         let fingerprint =
             Fingerprint::of(&["group", source.unwrap_or("-"), &filter.to_string(), &names.join(",")]);
-        let is_number: Vec<bool> = by.fields.iter().map(|field| field.is_number(&COLUMNS)).collect();
+        let is_number: Vec<bool> = by.keys.iter().map(is_number).collect();
         let after = token.filter(|token| !token.is_empty());
         let after = after.map(|token| fingerprint.keys(token, &is_number)).transpose()?;
         let mut transaction = self.begin(Access::Read).await?;
@@ -181,17 +179,22 @@ impl Store {
 /// What a list is sorted by: a field, or the row's number, which no two rows share.
 #[derive(Debug, Clone, PartialEq)]
 enum Key {
-    Field(SortField),
+    Field(Field),
     Seq,
 }
 
 impl Key {
     fn is_number(&self) -> bool {
         match self {
-            Self::Field(field) => field.is_number(&COLUMNS),
+            Self::Field(field) => is_number(field),
             Self::Seq => true,
         }
     }
+}
+
+/// Whether a field is sorted by as a whole number; the same in both databases.
+fn is_number(field: &Field) -> bool {
+    field.sql(Dialect::Sqlite, &COLUMNS, &SHORT_NAMES, 1).is_number
 }
 
 impl Listing {
@@ -261,6 +264,7 @@ impl Writer {
         match key {
             Key::Seq => "f.seq".to_owned(),
             Key::Field(field) => match self.field(field) {
+                (text, true) if is_number(field) => format!("COALESCE({text}, 0)"),
                 (text, true) => format!("COALESCE({text}, '')"),
                 (text, false) => text,
             },
@@ -268,12 +272,11 @@ impl Writer {
     }
 
     /// A field's value, and whether it may be absent.
-    fn field(&mut self, field: &SortField) -> (String, bool) {
-        let Sorted { sql: Sql { text, values }, may_be_absent } =
-            field.sql(self.dialect, &COLUMNS, &SHORT_NAMES, self.values.len() + 1);
-        self.needs_document |= text.contains(COLUMNS.document);
-        self.values.extend(values);
-        (text, may_be_absent)
+    fn field(&mut self, field: &Field) -> (String, bool) {
+        let sorted = field.sql(self.dialect, &COLUMNS, &SHORT_NAMES, self.values.len() + 1);
+        self.needs_document |= sorted.sql.text.contains(COLUMNS.document);
+        self.values.extend(sorted.sql.values);
+        (sorted.sql.text, sorted.may_be_absent)
     }
 
     /// The tables that the statement needs. SQLite is told to begin with the short rows.
@@ -464,14 +467,14 @@ async fn group(
     let limit = page_limit(limit);
     let mut writer = Writer::new(connection);
     let condition = writer.condition(source, filter);
-    let fields: Vec<String> = by.fields.iter().map(|field| writer.field(field).0).collect();
+    let fields: Vec<String> = by.keys.iter().map(|field| writer.field(field).0).collect();
     let named: Vec<String> =
         fields.iter().enumerate().map(|(number, field)| format!("{field} AS g{number}")).collect();
     let numbers: Vec<String> = (1..=fields.len()).map(|number| number.to_string()).collect();
-    let keys: Vec<String> = (0..by.fields.len())
-        .zip(&by.fields)
-        .map(|(number, field)| match field.is_number(&COLUMNS) {
-            true => format!("g{number}"),
+    let keys: Vec<String> = (0..by.keys.len())
+        .zip(&by.keys)
+        .map(|(number, field)| match is_number(field) {
+            true => format!("COALESCE(g{number}, 0)"),
             false => format!("COALESCE(g{number}, '{LAST_TEXT}')"),
         })
         .collect();
@@ -494,7 +497,7 @@ async fn group(
         more = limit + 1,
     );
     let rows = connection.rows(writer.statement(text)).await?;
-    let width = by.fields.len();
+    let width = by.keys.len();
     let total = rows.first().map_or(Ok(0), |row| row.at::<i64>(width)).map(from_sql)?;
     let mut groups = Vec::with_capacity(rows.len().min(limit));
     let mut next = None;
@@ -503,8 +506,7 @@ async fn group(
             break;
         }
         let keys = group_keys(row, by)?;
-        let properties =
-            by.fields.iter().zip(&keys).map(|(field, key)| (field.to_string(), shown(field, key)));
+        let properties = by.keys.iter().zip(&keys).map(|(field, key)| (field.to_string(), shown(field, key)));
         groups.push(Group { properties: properties.collect(), count: from_sql(row.at(width + 1)?) });
         next = (rows.len() > limit).then_some(keys);
     }
@@ -512,16 +514,24 @@ async fn group(
 }
 
 fn group_keys(row: &Row, by: &Grouping) -> Result<Vec<Value>, sqlx::Error> {
-    let key = |(place, field): (usize, &SortField)| match field.is_number(&COLUMNS) {
+    let key = |(place, field): (usize, &Field)| match is_number(field) {
         true => row.at::<i64>(place).map(Value::from),
         false => row.at::<String>(place).map(Value::from),
     };
-    by.fields.iter().enumerate().map(key).collect()
+    by.keys.iter().enumerate().map(key).collect()
 }
 
-fn shown(field: &SortField, key: &Value) -> Json {
+fn shown(field: &Field, key: &Value) -> Json {
     match key {
+        Value::Integer(Some(time)) if field.is_time() => {
+            evidence::Timestamp(from_sql(*time)).to_string().into()
+        }
+        Value::Integer(Some(number)) => (*number).into(),
         Value::Text(Some(text)) if text == LAST_TEXT => Json::Null,
-        key => field.shown(key),
+        Value::Text(Some(time)) if field.is_time() && !time.is_empty() => {
+            format!("{}Z", time.trim_end_matches('0').trim_end_matches('.')).into()
+        }
+        Value::Text(Some(text)) => text.as_str().into(),
+        _ => Json::Null,
     }
 }

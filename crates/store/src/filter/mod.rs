@@ -18,7 +18,7 @@ mod error;
 mod evaluate;
 mod fields;
 mod instant;
-pub(crate) mod order;
+mod order;
 mod path;
 mod print;
 pub(crate) mod sql;
@@ -26,6 +26,7 @@ mod syntax;
 mod tree;
 
 pub use error::FilterError;
+pub(crate) use order::{Direction, Key};
 pub use order::{Grouping, Order};
 
 use error::Fault;

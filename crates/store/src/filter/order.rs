@@ -13,13 +13,13 @@ const FIELD_LIMIT: usize = 8;
 /// Fields that a list is sorted by, the first one first. None means the order that the list has by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Order {
-    pub(crate) keys: Vec<(SortField, Direction)>,
+    pub(crate) keys: Vec<(Key, Direction)>,
 }
 
 /// Fields that findings are counted by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grouping {
-    pub(crate) fields: Vec<SortField>,
+    pub(crate) keys: Vec<Key>,
 }
 
 /// Which way.
@@ -31,7 +31,7 @@ pub(crate) enum Direction {
 
 /// A field with one value, or none, that can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SortField {
+pub(crate) struct Key {
     pub(super) path: Path,
     pub(super) kind: Type,
 }
@@ -64,9 +64,8 @@ impl Grouping {
             let problem = Problem::Expected { what: "a field", found: Found::End };
             return Err(Fault::new(text.len(), problem).within(text));
         }
-        let fields: Result<Vec<_>, Fault> =
-            parts.into_iter().map(|(at, part)| SortField::parse(at, part)).collect();
-        Ok(Self { fields: fields.map_err(|fault| fault.within(text))? })
+        let keys: Result<Vec<_>, Fault> = parts.into_iter().map(|(at, part)| Key::parse(at, part)).collect();
+        Ok(Self { keys: keys.map_err(|fault| fault.within(text))? })
     }
 }
 
@@ -101,7 +100,7 @@ fn part_of<'a>(text: &str, part: &'a str) -> (usize, &'a str) {
 }
 
 /// A field with its direction.
-fn sorted(at: usize, part: &str) -> Result<(SortField, Direction), Fault> {
+fn sorted(at: usize, part: &str) -> Result<(Key, Direction), Fault> {
     let (field, word) = match part.rsplit_once(|letter: char| letter.is_ascii_whitespace()) {
         // A blank may stand in a key's quotes as well.
         Some((field, word)) if !word.ends_with(['"', '\'']) => (field.trim_ascii_end(), word),
@@ -116,10 +115,15 @@ fn sorted(at: usize, part: &str) -> Result<(SortField, Direction), Fault> {
             return Err(Fault::new(at + part.len() - word.len(), problem));
         }
     };
-    SortField::parse(at, field).map(|key| (key, direction))
+    Key::parse(at, field).map(|key| (key, direction))
 }
 
-impl SortField {
+impl Key {
+    /// Whether the field is a time.
+    pub(crate) fn is_time(&self) -> bool {
+        matches!(self.kind, Type::Time)
+    }
+
     fn parse(at: usize, text: &str) -> Result<Self, Fault> {
         let path = Path::find(Base::Finding, &read_field(text, at)?)?;
         let list = path.list().map(|field| field.name);
@@ -139,7 +143,7 @@ impl SortField {
     }
 }
 
-impl fmt::Display for SortField {
+impl fmt::Display for Key {
     /// As the protocol's JSON names it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, step) in self.path.steps.iter().enumerate() {
@@ -216,7 +220,7 @@ mod tests {
             Grouping::parse(" ").unwrap_err().to_string(),
             "expected a field, found the end (at character 2)"
         );
-        assert_eq!(Grouping::parse("category, state").unwrap().fields.len(), 2);
+        assert_eq!(Grouping::parse("category, state").unwrap().keys.len(), 2);
         let error = Grouping::parse("category desc").unwrap_err();
         assert_eq!(error.to_string(), "expected a dot or the end of the field, found ` ` (at character 9)");
     }

@@ -4,9 +4,9 @@ use super::sorted::Sorted;
 use super::{Column, Columns, Dialect, Resources, Sql};
 use crate::filter::fields::{Count, Field, Message, RESOURCE, Type, finding};
 use crate::filter::instant::{Instant, time_key};
-use crate::filter::order::SortField;
+
 use crate::filter::syntax::{is_plain, quoted};
-use crate::filter::{Filter, Grouping};
+use crate::filter::{Filter, Grouping, Key};
 use crate::sql::{Connection, Row, Statement, Value as Bound, sql};
 use serde_json::{Map, Value, json};
 use sqlx::{ConnectOptions, Connection as _};
@@ -393,9 +393,9 @@ const SORTED: [&str; 21] = [
 
 impl Database {
     /// Numbers of findings in this order, each with the value that it is sorted by.
-    async fn sorted(&mut self, key: &SortField, direction: &str) -> Vec<(i64, String)> {
-        let is_number = key.is_number(&COLUMNS);
-        let Sorted { sql: Sql { text, values }, may_be_absent } = key.sql(self.dialect, &COLUMNS, &[], 1);
+    async fn sorted(&mut self, key: &Key, direction: &str) -> Vec<(i64, String)> {
+        let Sorted { sql: Sql { text, values }, is_number, may_be_absent } =
+            key.sql(self.dialect, &COLUMNS, &[], 1);
         let nothing = if is_number { "0" } else { "''" };
         let statement = format!(
             "SELECT seq, COALESCE({text}, {nothing}), {text} IS NULL FROM findings f ORDER BY 2 {direction}, seq"
@@ -457,7 +457,7 @@ async fn databases_sort_alike() {
     documents[0]["sourceProperties"] = json!({"é": [{"k": 1}, {"k": "b"}, {"k": "a"}]});
     let [mut sqlite, mut postgres] = databases(&documents).await;
     for field in SORTED {
-        let keys = Grouping::parse(field).unwrap().fields;
+        let keys = Grouping::parse(field).unwrap().keys;
         for direction in ["ASC", "DESC"] {
             let expected = sqlite.sorted(&keys[0], direction).await;
             assert!(postgres.sorted(&keys[0], direction).await == expected, "{field} {direction}");

@@ -85,9 +85,15 @@ async fn a_list_is_filtered_and_sorted() {
 #[tokio::test]
 async fn pages_hold_together_while_findings_are_inserted() {
     let sandbox = filled().await;
-    for order in
-        ["", "category", "category desc, name", "resource_name, severity desc", "source_properties.Pod_Name"]
-    {
+    for order in [
+        "",
+        "category",
+        "category desc, name",
+        "resource_name, severity desc",
+        "source_properties.Pod_Name",
+        "exfiltration.total_exfiltrated_bytes, mute_update_time desc",
+        "resource.display_name desc, parent_display_name",
+    ] {
         let mut page =
             Listing { order: Order::parse(order).unwrap(), limit: 3, ..listing("-name:\"nothing\"") };
         let mut seen = Vec::new();
@@ -188,6 +194,10 @@ async fn groups_are_counted() {
             "category=Category 0 sourceProperties.Pod_Namespace=ns1 1",
             "category=Category 1 sourceProperties.Pod_Namespace=ns0 1",
         ]
+    );
+    assert_eq!(
+        group("", "access.principal_email, mute_update_time").await,
+        ["access.principalEmail=null muteUpdateTime=null 12"]
     );
     assert_eq!(group("parent:\"client\"", "securityMarks.marks.team").await, Vec::<String>::new());
     assert_eq!(
