@@ -59,9 +59,11 @@ pub fn router<S: SecurityCenter, O: Operations>(
 /// The longest body of a request.
 const BODY_LIMIT: usize = 4 << 20;
 
-/// The API over a store: all methods that urva offers, and those of the operations that they begin.
+/// The API over a store: all methods that urva offers, and those of the operations that they begin. Called within tokio's runtime,
+/// where it watches mute rules from then on.
 pub fn api(store: Arc<Store>, gate: Gate, clock: Clock, scopes: Scopes) -> Router {
     let service = Service::new(store, clock, scopes);
+    tokio::spawn(service.clone().watch_rules());
     router(service.clone(), service, Arc::new(gate), BODY_LIMIT)
 }
 

@@ -25,11 +25,16 @@ use crate::protocol::v2::{self, Finding, MuteConfig, NotificationConfig, Securit
 use crate::refusal::Refusal;
 use bulk::Works;
 use evidence::Timestamp;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 use store::{By, Store, StoreError};
 use tonic::{Request, Response, Status};
 
 pub use scopes::Scopes;
+
+/// How often rules that have expired are looked for.
+const LOOK_FOR_EXPIRED_EVERY: Duration = Duration::from_secs(30);
 
 /// Carries out the methods.
 #[derive(Clone)]
@@ -55,6 +60,18 @@ impl Call {
 impl Service {
     pub(crate) fn new(store: Arc<Store>, clock: Clock, scopes: Scopes) -> Self {
         Self { store, clock, scopes: Arc::new(scopes), works: Arc::default() }
+    }
+
+    /// Looks again and again for mute rules that have expired; never ends.
+    pub(crate) async fn watch_rules(self) {
+        let mut done = HashSet::new();
+        loop {
+            let call = Call { actor: "urva".to_owned(), at: (self.clock)() };
+            if let Err(refusal) = mute_configs::withdraw_expired(&self, &call, &mut done).await {
+                tracing::warn!("mute rules that have expired are looked for later: {refusal}");
+            }
+            tokio::time::sleep(LOOK_FOR_EXPIRED_EVERY).await;
+        }
     }
 
     fn call<T>(&self, request: &Request<T>) -> Call {
@@ -135,4 +152,78 @@ methods! { Operations:
     list_operations(ListOperationsRequest) -> ListOperationsResponse = bulk::list;
     delete_operation(DeleteOperationRequest) -> () = bulk::delete;
     wait_operation(WaitOperationRequest) -> Operation = bulk::wait;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::v2::finding::Mute;
+    use crate::protocol::v2::mute_config::MuteConfigType;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use tempfile::TempDir;
+
+    static SECONDS: AtomicU64 = AtomicU64::new(1_795_262_400);
+
+    fn now() -> Timestamp {
+        Timestamp::from_seconds(SECONDS.load(Ordering::Relaxed))
+    }
+
+    fn call() -> Call {
+        Call { actor: "token 1 (test)".to_owned(), at: now() }
+    }
+
+    /// Waits until the finding's mute is this one. What is waited for goes on in the background and has an end.
+    async fn wait_until(service: &Service, source: &str, mute: Mute) {
+        loop {
+            let request = v2::ListFindingsRequest { parent: source.to_owned(), ..Default::default() };
+            let listed = findings::list(service, &call(), request).await.expect("a list");
+            let finding = listed.list_findings_results[0].finding.clone().expect("a finding");
+            if finding.mute() == mute {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dynamic_rule_mutes_until_it_expires() {
+        let folder = TempDir::new().expect("a folder");
+        let store = Arc::new(Store::open(folder.path().join("urva.db")).await.expect("a store"));
+        let scopes = Scopes { project: "local".to_owned(), ..Scopes::default() };
+        let service = Service::new(store, now, scopes);
+        let parent = "projects/local".to_owned();
+        let source = Source { display_name: "Scanner".to_owned(), ..Default::default() };
+        let create = v2::CreateSourceRequest { parent: parent.clone(), source: Some(source) };
+        let source = sources::create(&service, &call(), create).await.expect("a source").name;
+        let finding = Finding {
+            category: "Noise".to_owned(),
+            resource_name: "//x".to_owned(),
+            event_time: Some(crate::json::timestamp(now())),
+            ..Default::default()
+        };
+        let create = v2::CreateFindingRequest {
+            parent: source.clone(),
+            finding_id: "a".to_owned(),
+            finding: Some(finding),
+        };
+        change::create(&service, &call(), create).await.expect("a finding");
+        let expiry = Timestamp(now().0 + 60_000_000_000);
+        let mut rule = MuteConfig {
+            filter: "category=\"Noise\"".to_owned(),
+            expiry_time: Some(crate::json::timestamp(expiry)),
+            ..Default::default()
+        };
+        rule.set_type(MuteConfigType::Dynamic);
+        let mute_config_id = "noise".to_owned();
+        let create = v2::CreateMuteConfigRequest { parent, mute_config: Some(rule), mute_config_id };
+        mute_configs::create(&service, &call(), create).await.expect("a rule");
+        wait_until(&service, &source, Mute::Muted).await;
+        let mut done = HashSet::new();
+        mute_configs::withdraw_expired(&service, &call(), &mut done).await.expect("a store");
+        assert!(done.is_empty(), "it has not expired");
+        SECONDS.fetch_add(60, Ordering::Relaxed);
+        mute_configs::withdraw_expired(&service, &call(), &mut done).await.expect("a store");
+        assert_eq!(done.len(), 1);
+        wait_until(&service, &source, Mute::Undefined).await;
+    }
 }

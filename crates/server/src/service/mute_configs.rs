@@ -9,10 +9,14 @@ use crate::name::{Collection, MemberName, ScopeName, check_new_id};
 use crate::protocol::v2::mute_config::MuteConfigType;
 use crate::protocol::v2::{self, MuteConfig};
 use crate::refusal::Refusal;
+use evidence::Timestamp;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use store::{Kind, Setting};
 
 const LIST: &str = "muteConfigs";
+/// Rules that are read at a time.
+const RULES_AT_ONCE: u32 = 100;
 const DESCRIPTION_LIMIT: usize = 1024;
 const CHANGEABLE: [&str; 3] = ["description", "filter", "expiryTime"];
 
@@ -118,6 +122,29 @@ pub(super) async fn delete(
     take_effect(service, call, Some(&known), None)
 }
 
+/// Takes back what dynamic rules did that have expired. `done` remembers which ones and when, so that each is looked at once.
+pub(super) async fn withdraw_expired(
+    service: &Service,
+    call: &Call,
+    done: &mut HashSet<(String, String)>,
+) -> Result<(), Refusal> {
+    let mut after = None;
+    loop {
+        let settings = service.store.settings(Kind::MuteConfig, after.as_deref(), RULES_AT_ONCE).await;
+        let settings = settings.map_err(|error| explain(error, LIST))?;
+        for Setting { id, document } in &settings {
+            let expiry = document.get("expiryTime").and_then(Value::as_str).unwrap_or_default();
+            let is_over = Timestamp::parse(expiry).is_some_and(|expiry| expiry <= call.at);
+            if is_over && !done.contains(&(id.clone(), expiry.to_owned())) {
+                take_effect(service, call, Some(document), None)?;
+                done.insert((id.clone(), expiry.to_owned()));
+            }
+        }
+        let Some(last) = settings.last() else { return Ok(()) };
+        after = Some(last.id.clone());
+    }
+}
+
 fn one(service: &Service, field: &str, name: &str) -> Result<MemberName, Refusal> {
     let name = MemberName::parse(field, name, Collection::MuteConfigs)?;
     service.scopes.check(&name.scope)?;
@@ -140,7 +167,7 @@ fn check(document: &Value, call: &Call) -> Result<(), Refusal> {
     if expiry.is_some() && text("type") != "DYNAMIC" {
         return Err(Refusal::malformed("mute_config.expiry_time", "only a rule of the type DYNAMIC expires"));
     }
-    if expiry.and_then(evidence::Timestamp::parse).is_some_and(|expiry| expiry <= call.at) {
+    if expiry.and_then(Timestamp::parse).is_some_and(|expiry| expiry <= call.at) {
         return Err(Refusal::malformed("mute_config.expiry_time", "is over"));
     }
     Ok(())
