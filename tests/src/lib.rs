@@ -25,7 +25,7 @@ mod urva;
 pub use client::EngineContainer;
 pub use containerd::{Containerd, Pod, PodContainer};
 pub use docker::Docker;
-pub use official::check_with_official_library;
+pub use official::{check_with_official_library, close_through_api};
 pub use podman::{Podman, PodmanService};
 pub use privileges::{privileged, privileged_and_alone};
 pub use rootfs::Rootfs;

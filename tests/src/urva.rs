@@ -186,7 +186,7 @@ impl Urva {
         self.child.id().cast_signed()
     }
 
-    /// The process that urva runs in a role, `sensor` or `detector`; an error while there is none.
+    /// The process that urva runs in a role, `sensor`, `detector` or `server`; an error while there is none.
     pub fn process(&self, role: &str) -> Result<i32> {
         let children = format!("/proc/{0}/task/{0}/children", self.pid());
         // A thread of the supervisor may be the parent.

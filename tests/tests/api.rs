@@ -1,0 +1,79 @@
+//! The API of a real `urva run`: what a container ran is read and closed by Google's own client, and the process that serves it may do
+//! nothing else, and comes back.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+use end_to_end::{Rootfs, Runc, Site, close_through_api, privileged, variant};
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// A port that nobody has at the moment.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn wait_for(port: u16) {
+    let since = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(since.elapsed() < WITHIN, "nobody listens on {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_a_container_ran_is_read_and_closed_through_the_api() {
+    if !privileged() {
+        return;
+    }
+    let port = free_port();
+    let site = Site::with_config(&format!("[server]\nlisten = '127.0.0.1:{port}'\n")).unwrap();
+    let urva = site.start().unwrap();
+    let made = site.command(["tokens", "create", "test", "--role", "analyst"]).unwrap().output().unwrap();
+    let token = String::from_utf8(made.stdout).unwrap();
+    let container = Runc::container(&Rootfs::debian().unwrap()).start().unwrap();
+    let text = variant("malicious.reverse-shell.py", "api").unwrap();
+    container.write_file("/opt/api.py", &text).unwrap();
+    container.exec(["python3", "/opt/api.py"]).unwrap();
+    let found = urva.wait_for_finding(container.id(), WITHIN, |_| true).unwrap();
+
+    wait_for(port);
+    let address = format!("127.0.0.1:{port}");
+    let listed =
+        close_through_api(&address, token.trim(), "projects/local/sources/-", container.id()).unwrap();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(listed[0].contents(), text);
+    assert_eq!(listed[0].0["finding"]["name"], found.0["finding"]["name"]);
+    let closed = site.findings(container.id()).unwrap();
+    assert_eq!(closed[0].0["finding"]["state"], "INACTIVE", "{:#}", closed[0].0);
+    urva.stop().unwrap();
+}
+
+#[test]
+fn the_server_holds_nothing_and_comes_back() {
+    if !privileged() {
+        return;
+    }
+    let port = free_port();
+    let site = Site::with_config(&format!("[server]\nlisten = '127.0.0.1:{port}'\n")).unwrap();
+    let urva = site.start().unwrap();
+    wait_for(port);
+    let pid = urva.process("server").unwrap();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    for line in ["CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(status.lines().any(|one| one == line), "{line} is not in\n{status}");
+    }
+    assert!(!status.lines().any(|line| line.starts_with("Uid:\t0\t")), "{status}");
+    assert_eq!(fs::read_link(format!("/proc/{pid}/root")).unwrap(), site.state());
+    Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    let since = Instant::now();
+    while !urva.process("server").is_ok_and(|now| now != pid) {
+        assert!(since.elapsed() < WITHIN, "it does not come back");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    wait_for(port);
+    urva.stop().unwrap();
+}
