@@ -1,4 +1,4 @@
-//! What watches the server: whether it lives, whether it can work, what it has counted.
+//! What watches the server: whether it lives, whether it can work, what it has counted; and the document that says what it offers.
 //!
 //! Refuses: telling anything but that to whoever has no token.
 
@@ -6,6 +6,7 @@ use crate::answer;
 use crate::gate::Gate;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
 use std::sync::Arc;
@@ -28,6 +29,11 @@ pub(crate) async fn readyz(store: Arc<Store>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, "the store of findings cannot be reached\n").into_response()
         }
     }
+}
+
+/// The document of the API, which says nothing of what is in it.
+pub(crate) async fn openapi(document: Bytes) -> Response {
+    ([(CONTENT_TYPE, "application/json")], document).into_response()
 }
 
 /// The metrics, for whoever may read findings.

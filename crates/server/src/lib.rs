@@ -14,6 +14,7 @@ mod mask;
 mod metrics;
 #[cfg(test)]
 mod mirror;
+mod openapi;
 mod rate;
 mod refusal;
 mod rest;

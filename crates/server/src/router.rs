@@ -6,14 +6,16 @@
 use crate::answer;
 use crate::gate::{Clock, Gate};
 use crate::health;
+use crate::openapi;
 use crate::protocol::longrunning::operations_server::{Operations, OperationsServer};
 use crate::protocol::v2::security_center_server::{SecurityCenter, SecurityCenterServer};
 use crate::rest::Rest;
-use crate::service::{Scopes, Service};
+use crate::service::{self, Scopes, Service};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use http::Request;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -41,10 +43,12 @@ pub fn router<S: SecurityCenter, O: Operations>(
     };
     let calls = BoxCloneSyncService::new(service_fn(move |request| services.clone().call(request)));
     let rest = Rest::new(calls.clone(), body_limit);
+    let document = Bytes::from(openapi::document(&service::offered()).to_string());
     let (counted, asked) = (Arc::clone(&gate), gate);
     let router = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(move || health::readyz(Arc::clone(asked.store()))))
+        .route("/openapi.json", get(move || health::openapi(document)))
         .route("/metrics", get(move |request| health::metrics(Arc::clone(&counted), request)));
     router.fallback(move |request: Request<Body>| async move {
         if answer::is_grpc(&request) {

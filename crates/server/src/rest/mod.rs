@@ -20,9 +20,11 @@ use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost_reflect::MethodDescriptor;
 pub(crate) use request::Style;
-use routes::{Found, Route, Routes};
+use routes::Found;
+pub(crate) use routes::{Route, Routes};
 use std::sync::Arc;
 use template::Binding;
+pub(crate) use template::Place;
 use tonic::Status;
 use tower::ServiceExt;
 

@@ -27,6 +27,22 @@ pub(crate) struct Route {
     pub(crate) template: Template,
     pub(crate) body: Body,
     pub(crate) method: MethodDescriptor,
+    /// Which of the ways to call its method this is.
+    pub(crate) number: usize,
+}
+
+impl Route {
+    /// The field that the body is.
+    pub(crate) fn body_field(&self) -> Option<&str> {
+        match &self.body {
+            Body::Field(field) => Some(field),
+            Body::None | Body::Whole => None,
+        }
+    }
+
+    pub(crate) fn takes_whole_body(&self) -> bool {
+        self.body == Body::Whole
+    }
 }
 
 /// All of them.
@@ -50,9 +66,9 @@ impl Routes {
     pub(crate) fn new() -> Self {
         let methods: Vec<MethodDescriptor> =
             protocol::services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
-        let mut routes: Vec<Route> = methods.iter().flat_map(routes_of).collect();
+        let mut routes: Vec<Route> = methods.iter().flat_map(numbered).collect();
         // What ends in a verb is asked first: a name's last part could end like one.
-        routes.sort_by_key(|route| !route.template.has_verb());
+        routes.sort_by_key(|route| route.template.verb().is_none());
         Self(routes)
     }
 
@@ -72,10 +88,14 @@ impl Routes {
         if others.is_empty() { Found::Nothing } else { Found::OtherVerbs(others) }
     }
 
-    #[cfg(test)]
-    fn iter(&self) -> impl Iterator<Item = &Route> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
         self.0.iter()
     }
+}
+
+fn numbered(method: &MethodDescriptor) -> Vec<Route> {
+    let numbers = (0..).zip(routes_of(method));
+    numbers.map(|(number, route)| Route { number, ..route }).collect()
 }
 
 fn routes_of(method: &MethodDescriptor) -> Vec<Route> {
@@ -85,7 +105,13 @@ fn routes_of(method: &MethodDescriptor) -> Vec<Route> {
             "*" => Body::Whole,
             field => Body::Field(field.to_owned()),
         };
-        Template::parse(path).map(|template| Route { verb, template, body, method: method.clone() })
+        Template::parse(path).map(|template| Route {
+            verb,
+            template,
+            body,
+            method: method.clone(),
+            number: 0,
+        })
     };
     if method.parent_service().name() == "Operations" {
         let paths = OPERATIONS.iter().filter_map(|scope| operation_path(method.name(), scope));

@@ -22,6 +22,15 @@ enum Segment {
     Rest,
 }
 
+/// A segment, as it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place<'a> {
+    /// This text.
+    Literal(&'a str),
+    /// Any text.
+    Any,
+}
+
 /// The segments that a field's value is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Variable {
@@ -75,9 +84,22 @@ impl Template {
         self.variables.push(Variable { field: field.to_owned(), from, to });
     }
 
-    /// Whether the template ends in a verb. Those come first: `*` takes a verb for a part of a name.
-    pub(crate) fn has_verb(&self) -> bool {
-        self.verb.is_some()
+    /// Its segments, one by one; the rest of a path counts as one.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place<'_>> {
+        self.segments.iter().map(|segment| match segment {
+            Segment::Literal(literal) => Place::Literal(literal),
+            Segment::Any | Segment::Rest => Place::Any,
+        })
+    }
+
+    /// The verb that it ends in.
+    pub(crate) fn verb(&self) -> Option<&str> {
+        self.verb.as_deref()
+    }
+
+    /// The fields whose values stand in it.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|variable| variable.field.as_str())
     }
 
     /// The fields' values in `path`, which begins with `/` and is still encoded; `None` where it has another shape.

@@ -57,6 +57,17 @@ impl Call {
     }
 }
 
+/// The names of all methods that are offered, as the protocol has them.
+pub(crate) fn offered() -> Vec<String> {
+    let camel = |name: &&str| name.split('_').map(capital).collect();
+    OF_FINDINGS.iter().chain(OF_OPERATIONS).map(camel).collect()
+}
+
+fn capital(word: &str) -> String {
+    let (first, rest) = word.split_at(word.len().min(1));
+    first.to_uppercase() + rest
+}
+
 impl Service {
     pub(crate) fn new(store: Arc<Store>, clock: Clock, scopes: Scopes) -> Self {
         Self { store, clock, scopes: Arc::new(scopes), works: Arc::default() }
@@ -109,7 +120,7 @@ fn required<T>(field: &str, value: Option<T>) -> Result<T, Refusal> {
 
 /// Each method of the protocol and who carries it out.
 macro_rules! methods {
-    ($trait:ident: $($method:ident($request:ty) -> $response:ty = $handler:path;)*) => {
+    ($trait:ident, $names:ident: $($method:ident($request:ty) -> $response:ty = $handler:path;)*) => {
         #[tonic::async_trait]
         impl $trait for Service {
             $(async fn $method(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
@@ -117,10 +128,13 @@ macro_rules! methods {
                 Ok(Response::new($handler(self, &call, request.into_inner()).await?))
             })*
         }
+
+        /// The names of the methods as Rust has them.
+        const $names: &[&str] = &[$(stringify!($method)),*];
     };
 }
 
-methods! { SecurityCenter:
+methods! { SecurityCenter, OF_FINDINGS:
     list_findings(v2::ListFindingsRequest) -> v2::ListFindingsResponse = findings::list;
     group_findings(v2::GroupFindingsRequest) -> v2::GroupFindingsResponse = findings::group;
     create_finding(v2::CreateFindingRequest) -> Finding = change::create;
@@ -147,7 +161,7 @@ methods! { SecurityCenter:
     delete_notification_config(v2::DeleteNotificationConfigRequest) -> () = notifications::delete;
 }
 
-methods! { Operations:
+methods! { Operations, OF_OPERATIONS:
     get_operation(GetOperationRequest) -> Operation = bulk::get;
     list_operations(ListOperationsRequest) -> ListOperationsResponse = bulk::list;
     delete_operation(DeleteOperationRequest) -> () = bulk::delete;

@@ -4,7 +4,6 @@ use crate::sandbox::{Older, Sandbox};
 
 mod changing;
 mod listing;
-mod moving;
 mod querying;
 mod recording;
 mod retaining;
