@@ -19,9 +19,18 @@ pub(crate) const PEOPLES_FIELDS: [&str; 8] = [
 /// Bytes of one column.
 const COLUMN_LIMIT: usize = 4096;
 
+/// What findings are rendered with besides what was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Site {
+    /// Where they are recorded, for the names in them.
+    pub place: Place,
+    /// How much of a container's text a document carries.
+    pub limits: Limits,
+}
+
 /// One of urva's own findings with its resource, without the contents of the script.
-pub(crate) fn render(finding: &Finding, place: &Place) -> Result<(Value, Value), sqlx::Error> {
-    let result = scc::result(finding, place, Limits::default());
+pub(crate) fn render(finding: &Finding, site: &Site) -> Result<(Value, Value), sqlx::Error> {
+    let result = scc::result(finding, &site.place, site.limits);
     let encode = |error: serde_json::Error| sqlx::Error::Encode(error.into());
     let mut document = serde_json::to_value(&result.finding).map_err(encode)?;
     for process in document.get_mut("processes").and_then(Value::as_array_mut).into_iter().flatten() {

@@ -86,6 +86,12 @@ pub enum StoreError {
     AlreadyThere { name: String },
     #[error("the field {field} of one of urva's own findings is what urva saw, and is not changed")]
     Fixed { field: String },
+    #[error("the database {} holds something already: import into a new one", shown(path))]
+    NotEmpty { path: PathBuf },
+    #[error("the export cannot be read (line {line}: {detail}); nothing of it was imported")]
+    Import { line: u64, detail: String },
+    #[error("the export cannot be written ({detail}): see whether there is space where it goes")]
+    Output { detail: String },
     #[error("the page token was not made for this query: ask for the first page again")]
     PageToken,
     #[error("no finding has an id that begins with {id}: `urva findings list` shows what there is")]

@@ -1,10 +1,9 @@
 //! New findings, written many at a time: a statement takes as many rows as are there.
 
 use crate::body::{Parts, metadata_rank, to_json};
-use crate::document::{Columns, normal, render};
+use crate::document::{Columns, Site, normal, render};
 use crate::sql::{Connection, Statement, Value, sql};
 use crate::{to_sql, zip};
-use evidence::scc::Place;
 use evidence::{Execution, Finding};
 use serde_json::Value as Json;
 
@@ -36,15 +35,15 @@ pub(crate) struct Evidence {
 
 impl NewFinding {
     /// One of urva's own, with the resource that it was found in.
-    pub(crate) fn of(finding: &Finding, place: &Place) -> Result<(Self, Json), sqlx::Error> {
-        let (document, resource) = render(finding, place)?;
+    pub(crate) fn of(finding: &Finding, site: &Site) -> Result<(Self, Json), sqlx::Error> {
+        let (document, resource) = render(finding, site)?;
         let columns = Columns {
             create_time: finding.first_seen,
             event_time: finding.last_seen,
             ..Columns::of(&document)
         };
         let evidence = Some(Evidence::of(finding)?);
-        let (source, id) = (place.source.clone(), finding.id.as_str().to_owned());
+        let (source, id) = (site.place.source.clone(), finding.id.as_str().to_owned());
         let count = finding.count.max(1);
         Ok((Self { source, id, document, columns, resource: 0, count, evidence }, resource))
     }
@@ -210,7 +209,8 @@ pub(crate) async fn write(
         while rows.len() >= size {
             let text = format!("INSERT INTO {table} VALUES {}{end}", list(shape, size));
             let values = rows.by_ref().take(size).flatten();
-            connection.execute(values.fold(sql(text), Statement::bind)).await?;
+            let statement = values.fold(sql(text), Statement::bind).in_order(connection);
+            connection.execute(statement).await?;
         }
     }
     Ok(())

@@ -41,14 +41,15 @@ mod sql;
 mod sqlite;
 mod token;
 mod tokens;
+mod transfer;
 mod upgrade;
 mod zip;
 
-use evidence::scc::Place;
 use session::Pool;
 use std::path::Path;
 
 pub use audit::{AuditEntry, By};
+pub use document::Site;
 pub use error::StoreError;
 pub use filter::{Grouping, Order};
 pub use list::{Group, Grouped, Listed, Listing, Stored};
@@ -64,7 +65,7 @@ pub use tokens::{KeptToken, NewToken};
 #[derive(Debug)]
 pub struct Store {
     pool: Pool,
-    place: Place,
+    site: Site,
 }
 
 impl Store {

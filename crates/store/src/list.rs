@@ -27,6 +27,8 @@ const LAST_TEXT: &str = "\u{10ffff}";
 pub(crate) const COLUMNS: Columns = Columns {
     document: "d.document",
     finding: &[
+        ("name", Column::LastPart("f.id")),
+        ("canonical_name", Column::LastPart("f.id")),
         ("category", Column::Text("f.category")),
         ("state", Column::Text("f.state")),
         ("severity", Column::Text("f.severity")),

@@ -1,11 +1,11 @@
 //! Opening a database of PostgreSQL, and bringing its schema up to date. All tables lie in the schema `urva`, so that
 //! the database may hold those of other programs too.
 
+use crate::document::Site;
 use crate::error::explain;
 use crate::session::{Access, Pool, Source};
 use crate::sql::{Connection, sql};
 use crate::{StoreError, upgrade};
-use evidence::scc::Place;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use std::path::{Path, PathBuf};
@@ -32,12 +32,12 @@ const SETTINGS: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "60s"),
 ];
 
-pub(crate) async fn open(url: &str, place: &Place) -> Result<Pool, StoreError> {
+pub(crate) async fn open(url: &str, site: &Site) -> Result<Pool, StoreError> {
     let source = source(url, Access::Write)?;
     let (mut connection, found) = connect(&source).await?;
     judge(source.path(), found.unwrap_or(0))?;
     if found.is_none_or(|found| found < KNOWN_VERSION) {
-        let migrated = migrate(&mut connection, place).await;
+        let migrated = migrate(&mut connection, site).await;
         let found = migrated.map_err(|error| explain(source.path(), "prepare the database", error))?;
         // Another process may have been first, and newer.
         judge(source.path(), found)?;
@@ -115,7 +115,7 @@ fn judge(path: &Path, found: i64) -> Result<(), StoreError> {
 }
 
 /// All steps in one transaction, by one process at a time. Returns the version that is there then.
-async fn migrate(connection: &mut Connection, place: &Place) -> Result<i64, sqlx::Error> {
+async fn migrate(connection: &mut Connection, site: &Site) -> Result<i64, sqlx::Error> {
     connection.execute(sql("BEGIN")).await?;
     // Whoever was first may have much to bring up to date.
     connection.execute(sql("SET LOCAL lock_timeout = 0")).await?;
@@ -131,7 +131,7 @@ async fn migrate(connection: &mut Connection, place: &Place) -> Result<i64, sqlx
         connection.run(*script).await?;
     }
     if found < 3 {
-        upgrade::to_version_3(connection, place).await?;
+        upgrade::to_version_3(connection, site).await?;
     }
     if found < KNOWN_VERSION {
         connection.execute(sql("UPDATE urva.schema_version SET version = $1").bind(KNOWN_VERSION)).await?;

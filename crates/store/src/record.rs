@@ -1,14 +1,13 @@
 //! Recording: which finding an execution belongs to, and what it changes there.
 
 use crate::body::{self, Body, Parts, lacks, metadata_rank, to_json};
-use crate::document::{Columns, keep_peoples_fields, render};
+use crate::document::{Columns, Site, keep_peoples_fields, render};
 use crate::insert::{self, NewFinding, insert_execution, insert_text};
 use crate::mute::Rules;
 use crate::retain::remove_script;
 use crate::session::Access;
 use crate::sql::{Connection, FromRow, Row, Statement, sql, without_nul};
 use crate::{Store, StoreError, from_sql, to_sql, zip};
-use evidence::scc::Place;
 use evidence::{Container, Finding, FindingId, Held};
 use serde_json::Value as Json;
 use std::collections::HashSet;
@@ -71,7 +70,7 @@ impl FromRow for Match {
 
 /// What recording needs to know besides the findings.
 struct Ingest<'a> {
-    place: &'a Place,
+    site: &'a Site,
     rules: Rules,
     fold_window: Duration,
 }
@@ -79,10 +78,10 @@ struct Ingest<'a> {
 impl<'a> Ingest<'a> {
     async fn new(
         connection: &mut Connection,
-        place: &'a Place,
+        site: &'a Site,
         fold_window: Duration,
     ) -> Result<Self, sqlx::Error> {
-        Ok(Self { place, rules: Rules::read(connection).await?, fold_window })
+        Ok(Self { site, rules: Rules::read(connection).await?, fold_window })
     }
 }
 
@@ -107,7 +106,7 @@ impl Store {
         }
         let mut transaction = self.begin(Access::Write).await?;
         let connection = transaction.connection();
-        let recorded = match Ingest::new(connection, &self.place, fold_window).await {
+        let recorded = match Ingest::new(connection, &self.site, fold_window).await {
             Ok(ingest) => ingest.record_all(connection, findings).await,
             Err(error) => Err(error),
         };
@@ -122,7 +121,7 @@ impl Store {
     pub async fn complete_container(&self, container: &Container) -> Result<u64, StoreError> {
         let mut transaction = self.begin(Access::Write).await?;
         let connection = transaction.connection();
-        let changed = match Ingest::new(connection, &self.place, Duration::ZERO).await {
+        let changed = match Ingest::new(connection, &self.site, Duration::ZERO).await {
             Ok(ingest) => ingest.complete(connection, container, None).await,
             Err(error) => Err(error),
         };
@@ -155,9 +154,13 @@ impl Known {
                 )),
                 |query, finding| query.bind(&finding.content_sha256.0[..]).bind(finding.container_id()),
             );
-            known.keys.extend(connection.all::<(Vec<u8>, String, String)>(keys).await?);
+            known.keys.extend(connection.all::<(Vec<u8>, String, String)>(keys.in_order(connection)).await?);
             let ids = format!("SELECT id FROM findings WHERE id IN ({})", insert::list("$", some.len()));
-            let ids = some.iter().map(|finding| finding.id.as_str()).fold(sql(ids), Statement::bind);
+            let ids = some
+                .iter()
+                .map(|finding| finding.id.as_str())
+                .fold(sql(ids), Statement::bind)
+                .in_order(connection);
             known.ids.extend(connection.all::<String>(ids).await?);
         }
         Ok(known)
@@ -194,7 +197,7 @@ impl Ingest<'_> {
     }
 
     fn new_finding(&self, finding: &Finding) -> Result<(NewFinding, Json), sqlx::Error> {
-        let (mut new, resource) = NewFinding::of(finding, self.place)?;
+        let (mut new, resource) = NewFinding::of(finding, self.site)?;
         self.rules.apply(&mut new.document, &resource, finding.last_seen);
         new.columns.mute = Columns::of(&new.document).mute;
         Ok((new, resource))
@@ -243,7 +246,7 @@ impl Ingest<'_> {
             .bind(execution.start_ticks.cast_signed())
             .bind(at.saturating_sub(window))
             .bind(at.saturating_add(window))
-            .bind(self.place.source.as_str());
+            .bind(self.site.place.source.as_str());
         let candidates: Vec<Match> = connection.all(query).await?;
         for candidate in candidates {
             let is_same =
@@ -368,7 +371,7 @@ impl Ingest<'_> {
         let Some(Ok(finding)) = rows.first().map(body::read) else { return Ok(()) };
         let known = sql("SELECT CAST(document AS TEXT) FROM documents WHERE finding = $1").bind(seq);
         let known: String = connection.one(known).await?;
-        let (mut document, resource) = render(&finding, self.place)?;
+        let (mut document, resource) = render(&finding, self.site)?;
         if let Ok(known) = serde_json::from_str(&known) {
             keep_peoples_fields(&known, &mut document);
         }

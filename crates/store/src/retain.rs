@@ -1,9 +1,11 @@
 //! Throwing away what is old or too much.
 
+use crate::audit::{By, note};
 use crate::session::Access;
 use crate::sql::{Connection, sql};
 use crate::{Store, StoreError, to_sql};
 use evidence::Timestamp;
+use serde_json::json;
 use std::time::Duration;
 
 /// Findings that are removed in one transaction: short enough that a record in between does not wait long.
@@ -18,10 +20,12 @@ const VACUUM: &str = "PRAGMA incremental_vacuum(2000)";
 /// What to keep. The default keeps everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RetentionPolicy {
-    /// How long a finding is kept after its last execution, and a gap after its end.
+    /// How long a finding is kept after its last execution, a gap after its end, and an entry of the audit trail.
     pub max_age: Option<Duration>,
     /// How many findings are kept, those last executed longest ago going first.
     pub max_findings: Option<u64>,
+    /// How many bytes all findings may take, with their evidence and texts, those last executed longest ago going first.
+    pub max_bytes: Option<u64>,
 }
 
 /// What was removed.
@@ -46,17 +50,21 @@ impl Store {
         let mut removed = Removed::default();
         loop {
             let mut transaction = self.begin(Access::Write).await?;
-            let step = remove_findings(transaction.connection(), oldest, policy.max_findings).await;
+            let step = remove_findings(transaction.connection(), oldest, policy).await;
             let (findings, scripts) = self.end(transaction, "remove old findings", step).await?;
             removed.findings += findings;
             removed.scripts += scripts;
-            if findings < BATCH.unsigned_abs() {
+            // How many are too large is only estimated, until none is.
+            if findings == 0 || (findings < BATCH.unsigned_abs() && policy.max_bytes.is_none()) {
                 break;
             }
         }
         let mut transaction = self.begin(Access::Write).await?;
         let gaps = remove_gaps(transaction.connection(), oldest).await;
         removed.gaps = self.end(transaction, "remove old gaps", gaps).await?;
+        let mut transaction = self.begin(Access::Write).await?;
+        let entries = remove_audit(transaction.connection(), oldest, &removed, now).await;
+        self.end(transaction, "remove old entries of the audit trail", entries).await?;
         Ok(removed)
     }
 }
@@ -65,10 +73,12 @@ impl Store {
 async fn remove_findings(
     connection: &mut Connection,
     oldest: i64,
-    max_findings: Option<u64>,
+    policy: &RetentionPolicy,
 ) -> Result<(u64, u64), sqlx::Error> {
     let total: i64 = connection.one(sql("SELECT count(*) FROM findings")).await?;
-    let surplus = total.saturating_sub(max_findings.map_or(i64::MAX, to_sql)).clamp(0, BATCH);
+    let too_many = total.saturating_sub(policy.max_findings.map_or(i64::MAX, to_sql));
+    let too_large = surplus_by_size(connection, total, policy.max_bytes).await?;
+    let surplus = too_many.max(too_large).clamp(0, BATCH);
     let texts: Vec<Option<Vec<u8>>> = connection
         .all(
             sql("DELETE FROM findings WHERE seq IN
@@ -88,6 +98,52 @@ async fn remove_findings(
         connection.run(VACUUM).await?;
     }
     Ok((u64::try_from(texts.len()).unwrap_or(u64::MAX), scripts))
+}
+
+/// How many findings are too many, as far as their average size tells.
+async fn surplus_by_size(
+    connection: &mut Connection,
+    total: i64,
+    max_bytes: Option<u64>,
+) -> Result<i64, sqlx::Error> {
+    let Some(max_bytes) = max_bytes.map(to_sql).filter(|_| total > 0) else { return Ok(0) };
+    let size: i64 = connection
+        .one(sql(match connection {
+            Connection::Postgres(_) => SIZE_IN_POSTGRES,
+            _ => SIZE_IN_SQLITE,
+        }))
+        .await?;
+    let surplus = size.saturating_sub(max_bytes);
+    // At least one, as long as it is too much.
+    Ok(if surplus > 0 { (surplus / (size / total).max(1)).max(1) } else { 0 })
+}
+
+/// Pages that are in use.
+const SIZE_IN_SQLITE: &str = "SELECT (SELECT page_count FROM pragma_page_count)
+    * (SELECT page_size FROM pragma_page_size)
+    - (SELECT freelist_count FROM pragma_freelist_count) * (SELECT page_size FROM pragma_page_size)";
+
+/// What the rows take; files do not get smaller when rows go, but are filled again.
+const SIZE_IN_POSTGRES: &str = "SELECT CAST(
+      (SELECT COALESCE(sum(pg_column_size(document) + COALESCE(pg_column_size(body), 0) + COALESCE(length(container), 0)), 0)
+       FROM documents)
+    + (SELECT COALESCE(sum(pg_column_size(text)), 0) FROM scripts) AS BIGINT)";
+
+/// The trail says how much retention removed; its own entries go when they are too old. The databases let only those go that are
+/// before the limit.
+async fn remove_audit(
+    connection: &mut Connection,
+    oldest: i64,
+    removed: &Removed,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    if removed.findings > 0 {
+        let by = By { actor: "retention", at: now };
+        let counts = json!({"findings": removed.findings, "scripts": removed.scripts});
+        note(connection, &by, "Retain", "findings", Some(&counts), None).await?;
+    }
+    connection.execute(sql("UPDATE audit_limit SET at = $1 WHERE at < $1").bind(oldest)).await?;
+    connection.execute(sql("DELETE FROM audit WHERE at < $1").bind(oldest)).await.map(|_| ())
 }
 
 /// Removes a text, unless a finding shows it.

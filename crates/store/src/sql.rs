@@ -63,6 +63,25 @@ impl Statement {
         self
     }
 
+    /// So many values that the driver's way of finding parameters by name would cost more than the statement: SQLite's
+    /// own `?` stand for them, in their order.
+    pub(crate) fn in_order(mut self, connection: &Connection) -> Self {
+        if matches!(connection, Connection::Sqlite(_)) {
+            let mut text = String::with_capacity(self.text.len());
+            let mut letters = self.text.chars().peekable();
+            while let Some(letter) = letters.next() {
+                if letter == '$' {
+                    text.push('?');
+                    while letters.next_if(char::is_ascii_digit).is_some() {}
+                } else {
+                    text.push(letter);
+                }
+            }
+            self.text = text.into();
+        }
+        self
+    }
+
     fn for_sqlite(self) -> Result<(AssertSqlSafe<Cow<'static, str>>, SqliteArguments), Error> {
         let mut arguments = SqliteArguments::default();
         for value in self.values {

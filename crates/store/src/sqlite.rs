@@ -1,10 +1,10 @@
 //! Opening a database of SQLite: what the file is, whether this urva may use it, and bringing its schema up to date.
 
 use crate::StoreError;
+use crate::document::Site;
 use crate::error::{explain, explain_io};
 use crate::session::{Pool, Source};
 use crate::{sql, upgrade};
-use evidence::scc::Place;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
@@ -37,7 +37,7 @@ const LEAST_PAGE: u64 = 512;
 /// reported when it is met.
 const CHECKED_BYTES: u64 = 32 << 20;
 
-pub(crate) async fn open(address: &Path, place: &Place) -> Result<Pool, StoreError> {
+pub(crate) async fn open(address: &Path, site: &Site) -> Result<Pool, StoreError> {
     let path = path_of(address)?;
     create_file(&path)?;
     inspect(&path).await?;
@@ -48,7 +48,7 @@ pub(crate) async fn open(address: &Path, place: &Place) -> Result<Pool, StoreErr
     let prepared = prepare(&mut connection, &header).await;
     prepared.map_err(|error| explain(&path, "prepare the database", error))?;
     let mut connection = sql::Connection::Sqlite(connection);
-    let migrated = migrate(&mut connection, place).await;
+    let migrated = migrate(&mut connection, site).await;
     let found = migrated.map_err(|error| explain(&path, "prepare the database", error))?;
     // Another process may have been first, and newer.
     if found > KNOWN_VERSION {
@@ -171,6 +171,9 @@ fn options(path: &Path) -> SqliteConnectOptions {
         // No file outside the state folder: the process that owns the store is confined to it.
         .pragma("temp_store", "MEMORY")
         .pragma("journal_size_limit", "16777216")
+        // A burst of findings goes through the same few pages of the indexes again and again.
+        .pragma("cache_size", "-16384")
+        .pragma("wal_autocheckpoint", "4000")
         .row_buffer_size(4)
         .disable_statement_logging()
 }
@@ -247,14 +250,14 @@ async fn prepare(connection: &mut SqliteConnection, header: &Header) -> Result<(
 
 /// All steps in one transaction. It takes the write lock even where there is nothing to do, and so finds out
 /// whether the database can be written. Returns the version that is there then.
-async fn migrate(connection: &mut sql::Connection, place: &Place) -> Result<i64, sqlx::Error> {
+async fn migrate(connection: &mut sql::Connection, site: &Site) -> Result<i64, sqlx::Error> {
     connection.run("BEGIN IMMEDIATE").await?;
     let found: i64 = connection.one(sql::sql("PRAGMA user_version")).await?;
     for script in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         connection.run(*script).await?;
     }
     if found < 3 {
-        upgrade::to_version_3(connection, place).await?;
+        upgrade::to_version_3(connection, site).await?;
     }
     if found < KNOWN_VERSION {
         let stamp =

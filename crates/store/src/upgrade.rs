@@ -2,11 +2,10 @@
 //! A row whose evidence is damaged keeps it as it is, with a document of what its columns say.
 
 use crate::body::{Body, put_together};
-use crate::document::Columns;
+use crate::document::{Columns, Site};
 use crate::insert::{self, Evidence, NewFinding};
 use crate::sql::{Connection, Row, sql};
 use crate::{from_sql, zip};
-use evidence::scc::Place;
 use evidence::{Category, Timestamp};
 use serde_json::{Value as Json, json};
 use sqlx::Error;
@@ -15,7 +14,7 @@ use sqlx::Error;
 const BATCH: i64 = 200;
 
 /// Runs behind the script that made the tables of version 3, in the same transaction.
-pub(crate) async fn to_version_3(connection: &mut Connection, place: &Place) -> Result<(), Error> {
+pub(crate) async fn to_version_3(connection: &mut Connection, site: &Site) -> Result<(), Error> {
     let mut after = 0;
     loop {
         let some =
@@ -27,7 +26,7 @@ pub(crate) async fn to_version_3(connection: &mut Connection, place: &Place) -> 
         let Some(last) = rows.last() else { break };
         after = last.get("seq")?;
         for row in &rows {
-            copy(connection, place, row).await?;
+            copy(connection, site, row).await?;
         }
     }
     // What refers to another table goes before it.
@@ -37,13 +36,13 @@ pub(crate) async fn to_version_3(connection: &mut Connection, place: &Place) -> 
     Ok(())
 }
 
-async fn copy(connection: &mut Connection, place: &Place, row: &Row) -> Result<(), Error> {
+async fn copy(connection: &mut Connection, site: &Site, row: &Row) -> Result<(), Error> {
     let body: String = row.get("body")?;
     let text: Option<Vec<u8>> = row.get("text")?;
     let read = serde_json::from_str::<Body>(&body).map_err(Into::into);
     let (mut new, resource) = match read.and_then(|body| put_together(body, text.clone(), row)) {
-        Ok(finding) => NewFinding::of(&finding, place)?,
-        Err(_) => damaged(row, place, &body)?,
+        Ok(finding) => NewFinding::of(&finding, site)?,
+        Err(_) => damaged(row, site, &body)?,
     };
     new.resource = insert::resource(connection, &resource).await?;
     if let Some(evidence) = &mut new.evidence {
@@ -58,14 +57,14 @@ async fn copy(connection: &mut Connection, place: &Place, row: &Row) -> Result<(
 }
 
 /// A row whose evidence cannot be read. It stays so that nothing is lost, and a new report repairs it.
-fn damaged(row: &Row, place: &Place, body: &str) -> Result<(NewFinding, Json), Error> {
+fn damaged(row: &Row, site: &Site, body: &str) -> Result<(NewFinding, Json), Error> {
     let module: String = row.get("category")?;
     let category =
         [Category::MaliciousPythonExecuted, Category::MaliciousScriptExecuted, Category::DetectionImpaired]
             .into_iter()
             .find(|category| category.module_name() == module);
     let time = |name| Ok::<_, Error>(Timestamp(from_sql(row.get(name)?)).to_string());
-    let resource = json!({"name": place.cluster_name()});
+    let resource = json!({"name": site.place.cluster_name()});
     let document = json!({
         "resourceName": resource["name"],
         "category": category.map_or("", Category::display_name),
@@ -87,7 +86,7 @@ fn damaged(row: &Row, place: &Place, body: &str) -> Result<(NewFinding, Json), E
         text: text.map(packed).transpose()?,
         execution: None,
     };
-    let (source, id) = (place.source.clone(), row.get("id")?);
+    let (source, id) = (site.place.source.clone(), row.get("id")?);
     let columns = Columns::of(&document);
     let count = from_sql(row.get("count")?);
     Ok((NewFinding { source, id, document, columns, resource: 0, count, evidence: Some(evidence) }, resource))

@@ -161,6 +161,30 @@ pub(crate) enum FindingsCommand {
     List(ListArgs),
     /// Show one finding: what ran, why it is malicious, where, and what to do
     Show(ShowArgs),
+    /// Write all that a database holds, to move it into another one
+    Export(ExportArgs),
+    /// Read what export wrote into a database that is new
+    Import(ImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Where to write it; standard output where it is left out
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Another database than that of the state folder: a path, or postgres://USER@HOST/DATABASE
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) database: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// What to read; standard input where it is left out
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Another database than that of the state folder: a path, or postgres://USER@HOST/DATABASE
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) database: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

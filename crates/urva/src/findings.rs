@@ -1,14 +1,15 @@
 //! `urva findings`: reads findings back from the store and shows them.
 
-use crate::cli::{FindingsCommand, Format, Globals, ListArgs, ListFormat, ShowArgs};
+use crate::cli::{ExportArgs, FindingsCommand, Format, Globals, ImportArgs, ListArgs, ListFormat, ShowArgs};
 use crate::config::{Age, Config};
 use crate::{card, clock, output};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 use evidence::{Finding, Timestamp, scc};
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
 use std::process::ExitCode;
-use store::{Page, Query, Store};
+use store::{Page, Query, Site, Store};
 use unicode_width::UnicodeWidthStr;
 
 /// Executions that are asked for to show the latest ones.
@@ -22,15 +23,51 @@ const HEADER: Style = AnsiColor::Yellow.on_default().bold();
 /// Carries out `urva findings …`.
 pub(crate) fn run(command: &FindingsCommand, globals: &Globals) -> Result<ExitCode> {
     let config = globals.load_config()?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().build().context("starting the async runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the async runtime")?;
     runtime.block_on(async {
         match command {
             FindingsCommand::List(args) => list(args, &config, globals).await,
             FindingsCommand::Show(args) => show(args, &config, globals).await,
+            FindingsCommand::Export(args) => export(args, globals).await,
+            FindingsCommand::Import(args) => import(args, &config, globals).await,
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn export(args: &ExportArgs, globals: &Globals) -> Result<()> {
+    let address = args.database.clone().unwrap_or_else(|| globals.database());
+    let store = Store::open_read_only(address).await?;
+    let rows = match &args.file {
+        Some(file) => {
+            let created = File::create_new(file).with_context(|| format!("creating {}", file.display()))?;
+            let mut out = BufWriter::new(created);
+            let rows = store.export(&mut out).await?;
+            out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+            rows
+        }
+        None => store.export(&mut BufWriter::new(std::io::stdout().lock())).await?,
+    };
+    anstream::eprintln!("urva: {rows} rows were exported");
+    Ok(())
+}
+
+async fn import(args: &ImportArgs, config: &Config, globals: &Globals) -> Result<()> {
+    let address = args.database.clone().unwrap_or_else(|| globals.database());
+    let store = Store::open_in(address, Site { place: config.place(), limits: config.limits() }).await?;
+    let rows = match &args.file {
+        Some(file) => {
+            let opened = File::open(file).with_context(|| format!("opening {}", file.display()))?;
+            store.import(&mut BufReader::new(opened)).await?
+        }
+        None => store.import(&mut BufReader::new(std::io::stdin().lock())).await?,
+    };
+    store.close().await?;
+    anstream::eprintln!("urva: {rows} rows were imported");
+    Ok(())
 }
 
 async fn show(args: &ShowArgs, config: &Config, globals: &Globals) -> Result<()> {

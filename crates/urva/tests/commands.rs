@@ -232,6 +232,26 @@ fn findings_are_listed_last_first_and_harmless() {
 }
 
 #[test]
+fn what_is_exported_can_be_imported_into_a_new_database_once() {
+    let (state, findings) = filled();
+    let (other, lines) = (folder(), state.path().join("all.jsonl"));
+    let file = lines.to_str().expect("a name");
+    check(&urva(state.path(), &["findings", "export", file]), 0, &[], &["rows were exported"]);
+    check(&urva(state.path(), &["findings", "export", file]), 2, &[], &["creating", "all.jsonl"]);
+    check(&urva(other.path(), &["findings", "import", file]), 0, &[], &["rows were imported"]);
+    let shown = |state: &Path| text(&urva(state, &["findings", "list", "--format", "jsonl"]).stdout);
+    assert_eq!(shown(other.path()), shown(state.path()));
+    assert_eq!(shown(other.path()).lines().count(), findings.len());
+    check(&urva(other.path(), &["findings", "import", file]), 2, &[], &["holds something already"]);
+    let database = folder().path().join("missing/new.db");
+    let elsewhere = ["findings", "import", file, "--database", database.to_str().expect("a name")];
+    check(&urva(other.path(), &elsewhere), 2, &[], &["does not exist"]);
+    std::fs::write(&lines, "{}\n").expect("written");
+    let fresh = folder();
+    check(&urva(fresh.path(), &["findings", "import", file]), 2, &[], &["cannot be read", "line 1"]);
+}
+
+#[test]
 fn filters_choose_findings() {
     let (state, findings) = filled();
     let container = format!("{:064x}", 2)[..].to_owned();

@@ -7,7 +7,7 @@ use server::{Gate, Limits, Metrics, Scopes, Tls};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{NewToken, Store};
+use store::{NewToken, Site, Store};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -72,7 +72,8 @@ async fn token(store: &Store, number: u8, role: Role, expires_at: Timestamp) -> 
 async fn store(folder: &Path) -> Arc<Store> {
     let place =
         Place { organization: Some("123".to_owned()), project: "shop".to_owned(), ..Place::default() };
-    let store = Store::open_in(folder.join("urva.db"), place).await.expect("a store");
+    let store =
+        Store::open_in(folder.join("urva.db"), Site { place, ..Site::default() }).await.expect("a store");
     let detail = "urva was killed".to_owned();
     let gap = Gap { kind: GapKind::Killed, from: NOON, to: NOON, lost: None, detail, container: None };
     let finding = Finding::of_gap(&gap).expect("a gap that impairs");

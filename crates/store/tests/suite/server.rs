@@ -13,10 +13,10 @@ use std::time::Duration;
 /// with the process that holds the other end. Its arguments are the folder, that of the programs, and what makes a command
 /// another user's.
 const KEEP: &str = r#"
-folder=$1 programs=$2
-shift 2
+folder=$1 programs=$2 fsync=$3
+shift 3
 start() {
-    "$@" "$programs/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off -c max_connections=200 &
+    "$@" "$programs/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c max_connections=200 -c fsync=$fsync &
     server=$!
 }
 start "$@"
@@ -50,6 +50,12 @@ pub(crate) fn new_database() -> String {
 impl Server {
     /// Makes a data folder and starts a server in it. A test without one fails: PostgreSQL is half of what is tested.
     pub(crate) fn start() -> Self {
+        // Nobody pulls the plug on a test; a process that is killed loses nothing that the kernel has.
+        Self::start_with("off")
+    }
+
+    /// The same with `fsync` on or off.
+    pub(crate) fn start_with(fsync: &str) -> Self {
         let programs = programs();
         // The path of a Unix socket has 107 bytes at the most.
         let folder = tempfile::Builder::new().prefix("urva-pg").tempdir_in("/tmp").unwrap().keep();
@@ -64,6 +70,7 @@ impl Server {
         let keeper = Command::new("sh")
             .args(["-c", KEEP, "sh"])
             .args([&folder, &programs])
+            .arg(fsync)
             .args(if prefix.is_empty() { vec!["env".to_owned()] } else { prefix })
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())

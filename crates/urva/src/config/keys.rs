@@ -161,10 +161,19 @@ pub(super) const SECTIONS: [Section; 8] = [
     },
     Section {
         name: "retention",
-        about: "When findings are thrown away. In both keys 0 means never.",
+        about: "When findings are thrown away. In each key 0 means never.",
         keys: &[
-            key("max_age", "duration", "How long after its last execution a finding is kept."),
+            key(
+                "max_age",
+                "duration",
+                "How long a finding is kept after its last execution, and an entry of the audit trail.",
+            ),
             key("max_findings", "number", "How many findings are kept, the newest."),
+            key(
+                "max_mebibytes",
+                "number",
+                "How much the findings may take in the database, with evidence and texts, in MiB; the oldest go first.",
+            ),
         ],
     },
     Section {

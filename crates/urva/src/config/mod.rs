@@ -95,6 +95,7 @@ pub(crate) struct FindingsConfig {
 pub(crate) struct RetentionConfig {
     pub(crate) max_age: Age,
     pub(crate) max_findings: u64,
+    pub(crate) max_mebibytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +162,7 @@ impl Default for FindingsConfig {
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { max_age: Age::days(90), max_findings: 100_000 }
+        Self { max_age: Age::days(90), max_findings: 100_000, max_mebibytes: 0 }
     }
 }
 
@@ -217,10 +218,11 @@ impl Config {
 
     /// When findings are thrown away.
     pub(crate) fn retention(&self) -> RetentionPolicy {
-        let RetentionConfig { max_age, max_findings } = self.retention;
+        let RetentionConfig { max_age, max_findings, max_mebibytes } = self.retention;
         RetentionPolicy {
             max_age: Some(max_age.duration()).filter(|age| !age.is_zero()),
             max_findings: Some(max_findings).filter(|number| *number > 0),
+            max_bytes: Some(max_mebibytes.saturating_mul(1 << 20)).filter(|bytes| *bytes > 0),
         }
     }
 

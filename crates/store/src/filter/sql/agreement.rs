@@ -26,6 +26,7 @@ const COLUMNS: Columns = Columns {
         ("severity", Column::Text("f.severity")),
         ("event_time", Column::Time("f.event_time")),
         ("source_properties.k", Column::Property("f.k")),
+        ("parent", Column::LastPart("f.parent")),
         ("resource_name", Column::OfResource("r.name")),
     ],
     resources: Resources {
@@ -37,7 +38,7 @@ const COLUMNS: Columns = Columns {
     },
 };
 
-const TEXTS: [&str; 30] = [
+const TEXTS: [&str; 33] = [
     "",
     "a",
     "A",
@@ -67,6 +68,9 @@ const TEXTS: [&str; 30] = [
     "::ffff:1.2.3.4",
     "'; DROP TABLE findings; --",
     "$1 {a} NULL",
+    "a/b/c",
+    "x/b/c",
+    "/",
     "line\nbreak",
 ];
 const KEYS: [&str; 12] =
@@ -131,7 +135,8 @@ fn message(dice: &mut Dice, message: &Message, depth: usize) -> Value {
     Value::Object(members)
 }
 
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
+    "parent",
     "category",
     "severity",
     "event_time",
@@ -314,6 +319,7 @@ fn row(seq: usize, document: &Value) -> Vec<Bound> {
         text("severity", "SEVERITY_UNSPECIFIED").into(),
         time.map_or(0, |time| time.nanoseconds.max(0)).into(),
         property.into(),
+        text("parent", "").rsplit('/').next().unwrap().into(),
         own.to_string().into(),
     ]
 }
@@ -321,7 +327,7 @@ fn row(seq: usize, document: &Value) -> Vec<Bound> {
 const SCHEMA: [&str; 2] = [
     "CREATE TABLE resources (seq BIGINT PRIMARY KEY, name TEXT NOT NULL, document JSONB NOT NULL)",
     "CREATE TABLE findings (seq BIGINT PRIMARY KEY, resource BIGINT, category TEXT NOT NULL, severity TEXT NOT NULL,
-     event_time BIGINT NOT NULL, k TEXT, document JSONB NOT NULL)",
+     event_time BIGINT NOT NULL, k TEXT, parent TEXT NOT NULL, document JSONB NOT NULL)",
 ];
 
 struct Database {
@@ -345,7 +351,7 @@ impl Database {
                 let seq = i64::try_from(seq).unwrap();
                 connection.execute(sql(put).bind(seq).bind(name).bind(resource.to_string())).await.unwrap();
             }
-            let put = format!("INSERT INTO findings VALUES ($1, $2, $3, $4, $5, $6, $7{json})");
+            let put = format!("INSERT INTO findings VALUES ($1, $2, $3, $4, $5, $6, $7, $8{json})");
             connection.execute(row(seq, document).into_iter().fold(sql(put), Statement::bind)).await.unwrap();
         }
         Self { dialect, connection }

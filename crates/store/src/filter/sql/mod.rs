@@ -60,6 +60,8 @@ pub(crate) enum Column {
     Property(&'static str),
     /// Nanoseconds since 1970; 0 where the field is absent or earlier, the largest number where it is later.
     Time(&'static str),
+    /// What stands behind the last `/` of the text. A finding is asked for by its whole name, and found by this.
+    LastPart(&'static str),
     /// A text that the finding repeats of its resource, where it has one.
     OfResource(&'static str),
 }
@@ -252,6 +254,12 @@ impl Writer<'_> {
             (Column::Text(column), Test::OneOf { names, .. }) => {
                 let text = self.one_of(names, column);
                 Some(self.of_resource(&condition.path, text))
+            }
+            (Column::LastPart(column), Test::Text(test)) if test.how == TextOrder::Exact => {
+                let last = test.text.rsplit('/').next().unwrap_or_default();
+                let parameter = self.bind(last);
+                let whole = self.in_document(condition, scope);
+                Some(format!("({column} = {parameter} AND {whole})"))
             }
             (Column::OfResource(column), Test::Text(test)) if !test.text.is_empty() => {
                 let text = self.text(test, column);

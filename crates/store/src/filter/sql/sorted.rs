@@ -38,6 +38,7 @@ impl Key {
         }
         let (_, column) = columns.finding.iter().find(|(known, _)| *known == name)?;
         Some(match *column {
+            Column::LastPart(_) => return None,
             Column::Text(column) => (column.to_owned(), false, false),
             Column::Property(column) => (column.to_owned(), false, true),
             Column::Time(column) => (column.to_owned(), true, false),

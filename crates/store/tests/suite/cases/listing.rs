@@ -151,6 +151,15 @@ async fn a_document_is_the_protocols_finding_and_its_contents_are_what_its_hash_
         found.document["name"],
         format!("projects/local/sources/urva/locations/global/findings/{}", found.id)
     );
+    for name in ["name", "canonicalName"] {
+        let by_name = format!("{name}={}", found.document[name]);
+        assert_eq!(
+            ids(&sandbox.store.list(&listing(&by_name)).await.unwrap()),
+            std::slice::from_ref(&found.id)
+        );
+        let other = by_name.replace("/sources/", "/sources/other");
+        assert!(sandbox.store.list(&listing(&other)).await.unwrap().findings.is_empty());
+    }
     let script = &found.document["processes"][0]["script"];
     assert_eq!(script["contents"], "print(1)");
     let hash = evidence::Sha256::of(b"print(1)").to_string();

@@ -4,6 +4,7 @@ use crate::sandbox::{Older, Sandbox};
 
 mod changing;
 mod listing;
+mod moving;
 mod querying;
 mod recording;
 mod retaining;

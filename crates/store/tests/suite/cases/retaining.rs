@@ -5,7 +5,7 @@ use crate::samples::{HOUR, NOON, execution};
 use crate::sandbox::Sandbox;
 use evidence::{Gap, GapKind, Timestamp};
 use std::time::Duration;
-use store::{Query, Removed, RetentionPolicy, StoreError};
+use store::{By, Kind, Query, Removed, RetentionPolicy, StoreError};
 
 /// Three findings a minute apart, of which the first two share a text, and a gap with each.
 async fn filled() -> Sandbox {
@@ -43,7 +43,11 @@ async fn the_default_keeps_everything() {
 
 #[tokio::test]
 async fn what_is_old_goes_and_a_text_goes_with_its_last_finding() {
-    let keep = |seconds| RetentionPolicy { max_age: Some(Duration::from_secs(seconds)), max_findings: None };
+    let keep = |seconds| RetentionPolicy {
+        max_age: Some(Duration::from_secs(seconds)),
+        max_findings: None,
+        ..RetentionPolicy::default()
+    };
     check(keep(180), Removed::default(), &["c", "b", "a"]).await;
     check(keep(130), Removed { findings: 1, scripts: 0, gaps: 1 }, &["c", "b"]).await;
     check(keep(60), Removed { findings: 2, scripts: 1, gaps: 2 }, &["c"]).await;
@@ -52,7 +56,7 @@ async fn what_is_old_goes_and_a_text_goes_with_its_last_finding() {
 
 #[tokio::test]
 async fn what_is_too_much_goes_the_oldest_first() {
-    let keep = |findings| RetentionPolicy { max_age: None, max_findings: Some(findings) };
+    let keep = |findings| RetentionPolicy { max_findings: Some(findings), ..RetentionPolicy::default() };
     check(keep(3), Removed::default(), &["c", "b", "a"]).await;
     check(keep(2), Removed { findings: 1, scripts: 0, gaps: 0 }, &["c", "b"]).await;
     check(keep(0), Removed { findings: 3, scripts: 2, gaps: 0 }, &[]).await;
@@ -62,9 +66,51 @@ async fn what_is_too_much_goes_the_oldest_first() {
 async fn a_finding_goes_with_its_executions() {
     let Sandbox { store, folder: _folder, .. } = filled().await;
     let id = store.find(&Query::default()).await.unwrap().items[0].id.clone();
-    let policy = RetentionPolicy { max_age: None, max_findings: Some(0) };
+    let policy = RetentionPolicy { max_findings: Some(0), ..RetentionPolicy::default() };
     store.retain(&policy, Timestamp::from_seconds(NOON)).await.unwrap();
     assert!(matches!(store.executions(&id, 1).await, Err(StoreError::NotFound { .. })));
     let again = store.record(&[execution("c", "y", 120, 120)], HOUR).await.unwrap();
     assert_eq!(again[0].outcome, store::Outcome::New);
+}
+
+#[tokio::test]
+async fn what_takes_too_much_space_goes_the_oldest_first() {
+    let sandbox = sandbox().await;
+    // Texts that hardly get smaller by compressing them.
+    let noise = |seed: u32| {
+        (0..4_000_u32)
+            .map(|n| format!("{:x}", n.wrapping_mul(seed * 2 + 1).wrapping_mul(2_654_435_761)))
+            .collect::<String>()
+    };
+    let batch: Vec<_> = (0..120_u32).map(|pid| execution("a", &noise(pid), pid, u64::from(pid))).collect();
+    sandbox.store.record(&batch, HOUR).await.unwrap();
+    let policy = RetentionPolicy { max_bytes: Some(1 << 20), ..RetentionPolicy::default() };
+    let now = Timestamp::from_seconds(NOON + 180);
+    let removed = sandbox.store.retain(&policy, now).await.unwrap();
+    assert!((20..120).contains(&removed.findings), "{removed:?}");
+    let left = sandbox.store.find(&Query { limit: 1000, ..Query::default() }).await.unwrap().items;
+    assert_eq!(left.len() as u64, 120 - removed.findings);
+    assert!(
+        left.iter().all(
+            |finding| finding.last_seen > batch[usize::try_from(removed.findings).unwrap() - 1].last_seen
+        )
+    );
+    assert_eq!(sandbox.store.retain(&policy, now).await.unwrap(), Removed::default());
+}
+
+#[tokio::test]
+async fn the_audit_trail_says_what_retention_removed_and_loses_its_oldest_entries() {
+    let sandbox = filled().await;
+    let by = By { actor: "ann", at: Timestamp::from_seconds(NOON) };
+    sandbox.store.create_setting(Kind::MuteConfig, "m", serde_json::json!({}), &by).await.unwrap();
+    let policy = RetentionPolicy { max_age: Some(Duration::from_secs(60)), ..RetentionPolicy::default() };
+    let now = Timestamp::from_seconds(NOON + 180);
+    sandbox.store.retain(&policy, now).await.unwrap();
+    let trail = sandbox.store.audit(None, None, 10).await.unwrap();
+    assert_eq!(trail.len(), 1, "{trail:?}");
+    assert_eq!(
+        (trail[0].actor.as_str(), trail[0].action.as_str(), trail[0].at),
+        ("retention", "Retain", now)
+    );
+    assert_eq!(trail[0].before, Some(serde_json::json!({"findings": 2, "scripts": 1})));
 }

@@ -27,7 +27,7 @@ async fn many_findings_go_in_steps_and_give_their_space_back() {
     let batch: Vec<_> =
         (0..1_200_u32).map(|pid| execution("a", &format!("{pid}{}", "#".repeat(4_000)), pid, 0)).collect();
     sandbox.store.record(&batch, HOUR).await.unwrap();
-    let policy = RetentionPolicy { max_age: None, max_findings: Some(10) };
+    let policy = RetentionPolicy { max_findings: Some(10), ..RetentionPolicy::default() };
     let removed = sandbox.store.retain(&policy, Timestamp::from_seconds(NOON)).await.unwrap();
     assert_eq!(removed, Removed { findings: 1_190, scripts: 1_190, gaps: 0 });
     let path = sandbox.address.clone();
