@@ -190,7 +190,7 @@ async fn meant(
     filter: &Filter,
     after: i64,
 ) -> Result<Vec<i64>, sqlx::Error> {
-    let mut writer = Writer::new(connection);
+    let mut writer = Writer::new(connection).await?;
     let condition = writer.condition(source, filter);
     let after = writer.bind(after);
     let tables = writer.tables();

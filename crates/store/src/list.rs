@@ -48,7 +48,15 @@ pub(crate) const COLUMNS: Columns = Columns {
         document: "r.document",
         columns: &[("name", Column::Text("r.name"))],
     },
+    has_long_properties: true,
 };
+
+/// Whether a finding has something other than one short text in the place of such a column; without one, an index says it all.
+const HAS_LONG_PROPERTIES: &str = "SELECT CAST(CASE
+        WHEN EXISTS (SELECT 1 FROM findings WHERE container_name IS NULL) THEN 1
+        WHEN EXISTS (SELECT 1 FROM findings WHERE image IS NULL) THEN 1
+        WHEN EXISTS (SELECT 1 FROM findings WHERE namespace IS NULL) THEN 1
+        WHEN EXISTS (SELECT 1 FROM findings WHERE pod IS NULL) THEN 1 ELSE 0 END AS BIGINT)";
 
 /// Fields that are sorted and grouped by a column though it holds only the end of them.
 const SHORT_NAMES: [(&str, &str); 2] = [("name", "f.id"), ("parent", "f.source")];
@@ -134,11 +142,7 @@ impl Store {
     /// Where the database cannot be read.
     pub async fn count(&self, source: Option<&str>, filter: &Filter) -> Result<u64, StoreError> {
         let mut transaction = self.begin(Access::Read).await?;
-        let connection = transaction.connection();
-        let mut writer = Writer::new(connection);
-        let condition = writer.condition(source, filter);
-        let text = format!("SELECT count(*) FROM {} WHERE {condition}", writer.tables());
-        let count = connection.one::<i64>(writer.statement(text)).await.map(from_sql);
+        let count = count(transaction.connection(), source, filter).await;
         self.end(transaction, "count findings", count).await
     }
 
@@ -229,17 +233,21 @@ impl Listing {
 /// Puts a statement together: texts of the program, and parameters.
 pub(crate) struct Writer {
     dialect: Dialect,
+    columns: Columns,
     values: Vec<Value>,
     needs_document: bool,
 }
 
 impl Writer {
-    pub(crate) fn new(connection: &Connection) -> Self {
+    /// For a statement of this transaction.
+    pub(crate) async fn new(connection: &mut Connection) -> Result<Self, sqlx::Error> {
+        let has_long_properties = connection.one::<i64>(sql(HAS_LONG_PROPERTIES)).await? > 0;
+        let columns = Columns { has_long_properties, ..COLUMNS };
         let dialect = match connection {
             Connection::Postgres(_) => Dialect::Postgres,
             _ => Dialect::Sqlite,
         };
-        Self { dialect, values: Vec::new(), needs_document: false }
+        Ok(Self { dialect, columns, values: Vec::new(), needs_document: false })
     }
 
     pub(crate) fn bind(&mut self, value: impl Into<Value>) -> String {
@@ -253,7 +261,7 @@ impl Writer {
             conditions.push(format!("f.source = {}", self.bind(source)));
         }
         if !filter.is_empty() {
-            let condition = filter.sql(self.dialect, &COLUMNS, self.values.len() + 1);
+            let condition = filter.sql(self.dialect, &self.columns, self.values.len() + 1);
             self.needs_document |= condition.text.contains(COLUMNS.document);
             self.values.extend(condition.values);
             conditions.push(condition.text);
@@ -318,6 +326,17 @@ fn behind(sorted: &[(String, Direction)], after: &[String]) -> String {
     }
 }
 
+async fn count(
+    connection: &mut Connection,
+    source: Option<&str>,
+    filter: &Filter,
+) -> Result<u64, sqlx::Error> {
+    let mut writer = Writer::new(connection).await?;
+    let condition = writer.condition(source, filter);
+    let text = format!("SELECT count(*) FROM {} WHERE {condition}", writer.tables());
+    connection.one::<i64>(writer.statement(text)).await.map(from_sql)
+}
+
 async fn list(
     connection: &mut Connection,
     listing: &Listing,
@@ -361,7 +380,7 @@ async fn places(
     after: Option<Vec<Value>>,
     limit: usize,
 ) -> Result<Vec<(i64, Vec<Value>)>, sqlx::Error> {
-    let mut writer = Writer::new(connection);
+    let mut writer = Writer::new(connection).await?;
     let mut condition = writer.condition(listing.source.as_deref(), &listing.filter);
     let keys: Vec<(String, Direction)> =
         sorted.iter().map(|(key, direction)| (writer.key(key), *direction)).collect();
@@ -467,7 +486,7 @@ async fn group(
     after: Option<Vec<Value>>,
 ) -> Result<GroupPage, sqlx::Error> {
     let limit = page_limit(limit);
-    let mut writer = Writer::new(connection);
+    let mut writer = Writer::new(connection).await?;
     let condition = writer.condition(source, filter);
     let fields: Vec<String> = by.keys.iter().map(|field| writer.field(field).0).collect();
     let named: Vec<String> =

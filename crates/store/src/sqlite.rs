@@ -18,10 +18,11 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x7572_7661;
 
 /// Each script leads from the version that is its index to the next one.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../schema/sqlite/1.sql"),
     include_str!("../schema/sqlite/2.sql"),
     include_str!("../schema/sqlite/3.sql"),
+    include_str!("../schema/sqlite/4.sql"),
 ];
 
 /// The newest schema version that this binary knows.

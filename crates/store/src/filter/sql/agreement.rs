@@ -36,6 +36,7 @@ const COLUMNS: Columns = Columns {
         document: "r.document",
         columns: &[("name", Column::Text("r.name"))],
     },
+    has_long_properties: true,
 };
 
 const TEXTS: [&str; 33] = [

@@ -34,6 +34,8 @@ pub(crate) struct Columns {
     /// Fields of a finding, as filters name them, that have a column.
     pub(crate) finding: &'static [(&'static str, Column)],
     pub(crate) resources: Resources,
+    /// Whether there may be a finding with nothing in a [`Column::Property`].
+    pub(crate) has_long_properties: bool,
 }
 
 /// Where the resources lie, each of which may be that of many findings.
@@ -267,6 +269,9 @@ impl Writer<'_> {
             }
             (Column::Property(column), Test::AnyText(test)) if !test.text.is_empty() => {
                 let text = self.text(test, column);
+                if !self.columns.has_long_properties {
+                    return Some(text);
+                }
                 let elsewhere = self.in_document(condition, scope);
                 Some(format!("({text} OR ({column} IS NULL AND {elsewhere}))"))
             }

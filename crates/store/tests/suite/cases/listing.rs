@@ -243,6 +243,18 @@ async fn groups_come_in_pages() {
 #[tokio::test]
 async fn filters_mean_in_sql_what_they_mean_of_a_document() {
     let sandbox = filled().await;
+    compare(&sandbox).await;
+    // What is not one short text is in no column.
+    let document = json!({"sourceProperties": {"Pod_Namespace": ["shop", "z"], "Pod_Name": {"a": "web-0"}, "Container_Name": "n".repeat(5000)}});
+    sandbox
+        .store
+        .create_finding("client", "long", document, json!({"name": "//x"}), &SOMEBODY)
+        .await
+        .unwrap();
+    compare(&sandbox).await;
+}
+
+async fn compare(sandbox: &Sandbox) {
     let all = sandbox.store.list(&listing("")).await.unwrap().findings;
     for filter in [
         "category:\"category\"",
@@ -260,6 +272,8 @@ async fn filters_mean_in_sql_what_they_mean_of_a_document() {
         "processes.script.path=\"/tmp/x.py\" AND NOT contains(processes.args, elem=\"python3\")",
         "source_properties.share = 0.5 AND source_properties.nul:\"a\"",
         "indicator.uris:*",
+        "source_properties.Pod_Namespace=\"shop\"",
+        "source_properties.Container_Name:\"nnn\"",
     ] {
         let parsed = Filter::parse(filter).unwrap();
         let expected: Vec<&String> = all
