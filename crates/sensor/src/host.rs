@@ -201,8 +201,17 @@ pub fn landlock_abi() -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Whether this test may load programs; it says so where it may not.
+    pub(crate) fn may_load_programs() -> bool {
+        let is_skipped = std::env::var_os("URVA_TEST_SKIP_PRIVILEGED").is_some_and(|value| value == "1");
+        if is_skipped {
+            println!("SKIPPED: loading programs needs root");
+        }
+        !is_skipped
+    }
 
     #[test]
     fn the_code_of_this_process_is_in_its_file() {
@@ -214,8 +223,7 @@ mod tests {
 
     #[test]
     fn what_urva_needs_works_and_what_is_refused_says_why() {
-        if std::env::var_os("URVA_TEST_SKIP_PRIVILEGED").is_some_and(|value| value == "1") {
-            println!("SKIPPED: loading programs needs root");
+        if !may_load_programs() {
             return;
         }
         let reports = probe_program_types();

@@ -71,16 +71,16 @@ enum Stage {
 }
 
 /// What is known of an exec.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// It runs this script.
-    Known(Box<Capture>),
+    /// It runs a script: see [`Executions::script`].
+    Known,
     /// It runs none, or nobody will ever know.
     Nothing,
     /// It is being found out.
     Pending,
     /// It runs what comes over its standard input, of which nothing was handed on so far.
-    AwaitsInput(Box<Capture>),
+    AwaitsInput,
 }
 
 /// A text's place among those of its execution.
@@ -142,11 +142,10 @@ impl Executions {
         let state = self.lock();
         match state.known.get(&exec) {
             Some(Some(known)) => {
-                let capture = Box::new(known.capture.clone());
                 return match known.stage {
-                    Stage::Told => Found::Known(capture),
+                    Stage::Told => Found::Known,
                     Stage::Read => Found::Pending,
-                    Stage::AwaitsInput => Found::AwaitsInput(capture),
+                    Stage::AwaitsInput => Found::AwaitsInput,
                 };
             }
             Some(None) => return Found::Nothing,
@@ -285,7 +284,7 @@ pub(super) mod tests {
         for exec in 0..KNOWN_MAX as u64 {
             executions.settle(2, (2, exec));
         }
-        assert!(matches!(executions.find(1, (1, 5), true), Found::Known(_)));
+        assert!(matches!(executions.find(1, (1, 5), true), Found::Known));
         assert!(matches!(executions.find(2, (2, 0), true), Found::Nothing), "it is forgotten, not awaited");
         assert!(matches!(executions.find(2, (2, u64::MAX), true), Found::Pending));
         assert_eq!(executions.lock().known.len(), KNOWN_MAX);
@@ -311,7 +310,7 @@ pub(super) mod tests {
         executions.begin(1, (7, 5_000_000_000), &capture());
         assert!(matches!(executions.find(1, (7, 5_000_000_000), true), Found::Pending), "not handed on yet");
         executions.settle(1, (7, 5_000_000_000));
-        assert!(matches!(executions.find(1, (7, 5_000_000_000), true), Found::Known(_)));
+        assert!(matches!(executions.find(1, (7, 5_000_000_000), true), Found::Known));
         assert!(matches!(executions.find(1, (7, 5_000_000_001), true), Found::Pending), "a later exec");
         assert!(matches!(executions.find(1, (7, 4_990_000_000), false), Found::Nothing), "another process");
     }

@@ -114,22 +114,19 @@ impl Waiting {
                 };
                 let is_held = text.has(value::TEXT_HELD);
                 let within = match found {
-                    Found::Known(script) => return Some((text, Some(script))),
-                    Found::Nothing => return Some((text, None)),
+                    Found::Known | Found::Nothing => None,
                     // What a process compiles that is held came over standard input before, or needs none.
-                    Found::AwaitsInput(script) if is_held => return Some((text, Some(script))),
-                    Found::AwaitsInput(_) => INPUT_WITHIN_NS,
-                    Found::Pending if is_held => self.held_within,
-                    Found::Pending => SCRIPT_WITHIN_NS,
+                    Found::AwaitsInput if is_held => None,
+                    Found::AwaitsInput => Some(INPUT_WITHIN_NS),
+                    Found::Pending if is_held => Some(self.held_within),
+                    Found::Pending => Some(SCRIPT_WITHIN_NS),
                 };
-                let until = boot_time().saturating_add(within);
-                match queue.park(text, until) {
-                    Some(text) => {
-                        let script = executions.script(text.exec());
-                        return Some((text, script));
-                    }
-                    None => continue,
-                }
+                let ready = match within {
+                    None => Some(text),
+                    Some(within) => queue.park(text, boot_time().saturating_add(within)),
+                };
+                queue.ready.extend(ready);
+                continue;
             }
             if queue.closed_at.is_some() && queue.parked.is_empty() {
                 return None;
