@@ -61,6 +61,12 @@ pub use runs::{Begun, Counters, Loss, Previous, Run, RunId, RunStart};
 pub use settings::{Kind, Setting};
 pub use tokens::{KeptToken, NewToken};
 
+/// The newest version of the schema that this urva knows, of both databases. Older ones are brought to it.
+pub const SCHEMA_VERSION: u32 = 4;
+
+/// The same as the databases keep it.
+const KNOWN_VERSION: i64 = SCHEMA_VERSION as i64;
+
 /// The database, open. Calls that write wait for each other; a few may read at the same time.
 #[derive(Debug)]
 pub struct Store {

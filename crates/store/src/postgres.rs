@@ -5,22 +5,19 @@ use crate::document::Site;
 use crate::error::explain;
 use crate::session::{Access, Pool, Source};
 use crate::sql::{Connection, sql};
-use crate::{StoreError, upgrade};
+use crate::{KNOWN_VERSION, SCHEMA_VERSION, StoreError, upgrade};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Each script leads from the version that is its index to the next one.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("../schema/postgres/1.sql"),
     include_str!("../schema/postgres/2.sql"),
     include_str!("../schema/postgres/3.sql"),
     include_str!("../schema/postgres/4.sql"),
 ];
-
-/// The newest schema version that this binary knows.
-const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Settings of each connection. What is committed is on disk, whatever the server's own default is. Who waits longer for a
 /// lock than SQLite would is told so; a transaction whose client fell silent does not keep the others waiting for ever.

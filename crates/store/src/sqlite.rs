@@ -1,10 +1,9 @@
 //! Opening a database of SQLite: what the file is, whether this urva may use it, and bringing its schema up to date.
 
-use crate::StoreError;
 use crate::document::Site;
 use crate::error::{explain, explain_io};
 use crate::session::{Pool, Source};
-use crate::{sql, upgrade};
+use crate::{KNOWN_VERSION, SCHEMA_VERSION, StoreError, sql, upgrade};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
@@ -18,15 +17,12 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x7572_7661;
 
 /// Each script leads from the version that is its index to the next one.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("../schema/sqlite/1.sql"),
     include_str!("../schema/sqlite/2.sql"),
     include_str!("../schema/sqlite/3.sql"),
     include_str!("../schema/sqlite/4.sql"),
 ];
-
-/// The newest schema version that this binary knows.
-const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// How long a statement waits for another process. Only short writes of urva's own commands are in the way.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

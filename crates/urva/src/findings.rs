@@ -6,10 +6,11 @@ use crate::{card, clock, output};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 use evidence::{Finding, Timestamp, scc};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
-use store::{Page, Query, Site, Store};
+use store::{Page, Query, Store};
 use unicode_width::UnicodeWidthStr;
 
 /// Executions that are asked for to show the latest ones.
@@ -43,7 +44,9 @@ async fn export(args: &ExportArgs, globals: &Globals) -> Result<()> {
     let store = Store::open_read_only(address).await?;
     let rows = match &args.file {
         Some(file) => {
-            let created = File::create_new(file).with_context(|| format!("creating {}", file.display()))?;
+            // Texts of scripts, and hashes of tokens, are nobody else's business.
+            let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+            let created = created.with_context(|| format!("creating {}", file.display()))?;
             let mut out = BufWriter::new(created);
             let rows = store.export(&mut out).await?;
             out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
@@ -57,7 +60,7 @@ async fn export(args: &ExportArgs, globals: &Globals) -> Result<()> {
 
 async fn import(args: &ImportArgs, config: &Config, globals: &Globals) -> Result<()> {
     let address = args.database.clone().unwrap_or_else(|| globals.database());
-    let store = Store::open_in(address, Site { place: config.place(), limits: config.limits() }).await?;
+    let store = Store::open_in(address, config.site()).await?;
     let rows = match &args.file {
         Some(file) => {
             let opened = File::open(file).with_context(|| format!("opening {}", file.display()))?;

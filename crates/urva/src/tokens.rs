@@ -3,6 +3,7 @@
 //! Refuses: showing a token a second time. Nobody has it but who was shown it.
 
 use crate::cli::{CreateTokenArgs, Format, Globals, TokensCommand};
+use crate::config::Config;
 use crate::{clock, output};
 use anyhow::{Context, Result, anyhow, ensure};
 use evidence::Timestamp;
@@ -14,20 +15,20 @@ use store::{KeptToken, NewToken, Store};
 
 /// Carries out `urva tokens …`.
 pub(crate) fn run(command: &TokensCommand, globals: &Globals) -> Result<ExitCode> {
-    globals.load_config()?;
+    let config = globals.load_config()?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().build().context("starting the async runtime")?;
     runtime.block_on(async {
         match command {
-            TokensCommand::Create(args) => create(args, globals).await,
+            TokensCommand::Create(args) => create(args, &config, globals).await,
             TokensCommand::List { format } => list(*format, globals).await,
-            TokensCommand::Revoke { id } => revoke(*id, globals).await,
+            TokensCommand::Revoke { id } => revoke(*id, &config, globals).await,
         }
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn create(args: &CreateTokenArgs, globals: &Globals) -> Result<()> {
+async fn create(args: &CreateTokenArgs, config: &Config, globals: &Globals) -> Result<()> {
     let lasts = u64::try_from(args.expires.duration().as_nanos()).unwrap_or(u64::MAX);
     ensure!(lasts > 0, "a token that never expires is not made: give --expires a time such as 90d");
     let mut random = [0; 32];
@@ -41,7 +42,7 @@ async fn create(args: &CreateTokenArgs, globals: &Globals) -> Result<()> {
         created_at,
         expires_at: Timestamp(created_at.0.saturating_add(lasts)),
     };
-    let id = Store::open(globals.database()).await?.add_token(&new).await?;
+    let id = Store::open_in(globals.database(), config.site()).await?.add_token(&new).await?;
     anstream::eprintln!("Token {id}, {}, until {}. It is shown this once:", args.role, new.expires_at);
     writeln!(std::io::stdout(), "{}", token.reveal())?;
     Ok(())
@@ -59,21 +60,19 @@ async fn list(format: Format, globals: &Globals) -> Result<()> {
         Format::Text => {
             writeln!(out, "{:>4}  {:<9}  {:<8}  {:<30}  NAME", "ID", "ROLE", "STATE", "EXPIRES")?;
             for token in &tokens {
-                let KeptToken { id, role, .. } = token;
-                let (state, expires) = (state(token, now), token.expires_at.to_string());
-                writeln!(
-                    out,
-                    "{id:>4}  {role:<9}  {state:<8}  {expires:<30}  {}",
-                    escape(token.name.as_bytes())
-                )?;
+                let (id, state, expires) = (token.id, state(token, now), token.expires_at.to_string());
+                // Both may have come with a database of somebody else.
+                let (role, name) = (escape(token.role.as_bytes()).to_string(), escape(token.name.as_bytes()));
+                writeln!(out, "{id:>4}  {role:<9}  {state:<8}  {expires:<30}  {name}")?;
             }
         }
     }
     Ok(())
 }
 
-async fn revoke(id: i64, globals: &Globals) -> Result<()> {
-    let revoked = Store::open(globals.database()).await?.revoke_token(id, clock::now()).await?;
+async fn revoke(id: i64, config: &Config, globals: &Globals) -> Result<()> {
+    let revoked =
+        Store::open_in(globals.database(), config.site()).await?.revoke_token(id, clock::now()).await?;
     ensure!(revoked, "there is no token {id} that is not revoked: `urva tokens list` shows all");
     anstream::eprintln!("Token {id} opens nothing any more.");
     Ok(())

@@ -20,7 +20,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use store::RetentionPolicy;
+use store::{RetentionPolicy, Site};
 
 pub(crate) use units::{Age, Score, Size};
 
@@ -214,6 +214,11 @@ impl Config {
     /// How much of a container's text a finding carries.
     pub(crate) fn limits(&self) -> Limits {
         Limits { contents: self.findings.contents_limit.bytes() }
+    }
+
+    /// What the store needs to know of this host.
+    pub(crate) fn site(&self) -> Site {
+        Site { place: self.place(), limits: self.limits() }
     }
 
     /// When findings are thrown away.

@@ -3,13 +3,14 @@
 use super::capabilities;
 use super::facts::{Cgroups, Clock, Facts, Namespaces};
 use super::programs::TYPES;
-use super::state::{Database, Folder, Running, SCHEMA_VERSION, StateFacts};
+use super::state::{Database, Folder, Running, StateFacts};
 use super::{Row, State};
 use crate::card::seconds;
 use crate::status::Status;
 use cluster::{SourceReport, SourceState};
 use evidence::Timestamp;
 use rustix::thread::CapabilitySet;
+use store::SCHEMA_VERSION;
 
 /// The oldest kernel that has all that the probe uses.
 const KERNEL_MIN: (u32, u32) = (5, 15);

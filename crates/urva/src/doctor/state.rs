@@ -11,10 +11,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
-use store::Store;
+use store::{SCHEMA_VERSION, Store};
 
-/// The schema that this urva's store writes; a test compares.
-pub(super) const SCHEMA_VERSION: u32 = 3;
 /// `urva` in ASCII, which the store writes into its databases; a test compares.
 const APPLICATION_ID: u32 = 0x7572_7661;
 /// The beginning of a database, and where in it what stands: <https://sqlite.org/fileformat.html>.

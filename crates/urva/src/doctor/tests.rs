@@ -1,7 +1,7 @@
 //! Facts in, rows out: what `urva doctor` makes of each host that it may meet.
 
 use super::facts::{Cgroups, Clock, Facts, Namespaces, cgroup_mounts};
-use super::state::{self, Database, Folder, Running, SCHEMA_VERSION, StateFacts, read_header};
+use super::state::{self, Database, Folder, Running, StateFacts, read_header};
 use super::{Row, State, judge, page, programs};
 use cluster::{SourceReport, SourceState};
 use evidence::Timestamp;
@@ -9,7 +9,7 @@ use rustix::thread::CapabilitySet;
 use sensor::host::{ClockDiscipline, ProgramTypeReport};
 use std::path::PathBuf;
 use std::time::Duration;
-use store::Store;
+use store::{SCHEMA_VERSION, Store};
 
 /// A host on which everything works.
 fn healthy() -> Facts {

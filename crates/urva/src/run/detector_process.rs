@@ -29,7 +29,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
-use store::{Counters, Recorded, RunId, RunStart, Site, Store};
+use store::{Counters, Recorded, RunId, RunStart, Store};
 
 /// Messages that are judged and stored together at the most.
 const BATCH_MAX: usize = 64;
@@ -62,11 +62,7 @@ pub(super) fn run(
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(async {
-        let store = Store::open_in(
-            Path::new("/").join(DATABASE),
-            Site { place: config.place(), limits: config.limits() },
-        )
-        .await;
+        let store = Store::open_in(Path::new("/").join(DATABASE), config.site()).await;
         let store = store.with_context(|| format!("the state folder {}", globals.state.display()))?;
         let announcer = Announcer::start(style)?;
         let session = Session::begin(store, config, judge, announcer, is_replacement).await?;

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Site, Store};
+use store::Store;
 use tokio::sync::oneshot;
 
 /// Connections that wait to be accepted.
@@ -58,13 +58,7 @@ async fn serve(
     tls: Option<Tls>,
     mut is_stopped: oneshot::Receiver<()>,
 ) -> anyhow::Result<()> {
-    let store = Arc::new(
-        Store::open_in(
-            Path::new("/").join(DATABASE),
-            Site { place: config.place(), limits: config.limits() },
-        )
-        .await?,
-    );
+    let store = Arc::new(Store::open_in(Path::new("/").join(DATABASE), config.site()).await?);
     while !config.server.listen.ip().is_loopback() && !has_token(&store).await {
         tracing::warn!("the API is served from when there is a token: `urva tokens create` makes one");
         if tokio::time::timeout(ASK_AGAIN_AFTER, &mut is_stopped).await.is_ok() {
