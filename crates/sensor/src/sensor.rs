@@ -28,7 +28,7 @@ use evidence::{Capture, Gap, Timestamp};
 use libbpf_rs::MapHandle;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -81,6 +81,7 @@ pub enum Seen {
 /// The running sensor.
 pub struct Sensor {
     seen: Receiver<Seen>,
+    canary: Arc<AtomicBool>,
     verdicts: Verdicts,
 }
 
@@ -171,7 +172,8 @@ impl Sensor {
         let intake =
             Intake::new(Arc::clone(&tally), Arc::clone(&budgets), Arc::clone(&executions), doorkeeper);
         let intake = Arc::new(intake);
-        let (probe, executables) = attach(settings, &intake, &table, seen_by.clone())?;
+        let canary = Arc::new(AtomicBool::new(false));
+        let (probe, executables) = attach(settings, &intake, &table, seen_by.clone(), &canary)?;
         let attached_at = capture::boot_time();
         let tables = probe.tables()?;
         let held = settings.hold.map(|_| probe.tables().map(|tables| tables.held)).transpose()?;
@@ -233,7 +235,7 @@ impl Sensor {
             poll(&probe, &stopped, losses, &intake, readers, &seen_by);
         })?;
         privileges::be_ordinary();
-        Ok((Self { seen, verdicts }, Stopper { _wake: wake, stop }))
+        Ok((Self { seen, canary, verdicts }, Stopper { _wake: wake, stop }))
     }
 
     /// The id of the table of processes that are held, where holding is enabled; for [`crate::HeldProcesses::of`].
@@ -248,6 +250,9 @@ impl Sensor {
 
     /// The next thing seen; waits for it. `None` once the sensor was stopped and everything was handed out.
     pub fn next(&self) -> Option<Seen> {
+        if self.canary.swap(false, Ordering::Relaxed) {
+            return Some(Seen::Canary);
+        }
         self.seen.recv().ok()
     }
 }
@@ -266,8 +271,9 @@ fn attach(
     intake: &Arc<Intake>,
     held: &MapHandle,
     seen: SyncSender<Seen>,
+    canary: &Arc<AtomicBool>,
 ) -> Result<(ExecProbe, Executables), SensorError> {
-    let intake = Arc::clone(intake);
+    let (intake, canary) = (Arc::clone(intake), Arc::clone(canary));
     let mut assembler = Assembler::default();
     let settings = ProbeSettings {
         include_host: settings.include_host,
@@ -278,8 +284,11 @@ fn attach(
     };
     ExecProbe::attach(&settings, move |record| {
         if is_canary(record) {
-            // Where nobody takes what is seen, the canary shall not arrive either.
-            let _ = seen.try_send(Seen::Canary);
+            // It comes to whoever takes the next thing, also where there is no room for it: a flood is no broken probe.
+            // Where nobody takes what is seen, it does not arrive either.
+            if seen.try_send(Seen::Canary).is_err() {
+                canary.store(true, Ordering::Relaxed);
+            }
         } else {
             intake.take(record, &mut assembler);
         }
