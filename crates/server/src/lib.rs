@@ -10,6 +10,7 @@ mod answer;
 mod gate;
 mod health;
 mod json;
+mod local;
 mod mask;
 mod metrics;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub mod protocol;
 pub mod token;
 
 pub use gate::{Caller, Clock, Gate};
+pub use local::{Local, field_mask, to_json};
 pub use metrics::Metrics;
 pub use refusal::Refusal;
 pub use router::{api, router};

@@ -21,7 +21,7 @@ const PAGE_BYTES: usize = 16 << 20;
 const READ_AT_ONCE: usize = 50;
 
 /// Behind every text that is a key.
-const LAST_TEXT: &str = "\u{10ffff}";
+pub(crate) const LAST_TEXT: &str = "\u{10ffff}";
 
 /// Where fields of filters lie.
 pub(crate) const COLUMNS: Columns = Columns {
@@ -458,7 +458,11 @@ fn put_contents(document: &mut Json, text: &[u8]) -> Option<usize> {
     Some(size)
 }
 
-async fn one(connection: &mut Connection, source: &str, id: &str) -> Result<Option<Stored>, sqlx::Error> {
+pub(crate) async fn one(
+    connection: &mut Connection,
+    source: &str,
+    id: &str,
+) -> Result<Option<Stored>, sqlx::Error> {
     let seq: Option<i64> = seq(connection, source, id).await?;
     let Some(seq) = seq else { return Ok(None) };
     Ok(documents(connection, &[seq], true).await?.remove(&seq).map(|(_, stored)| stored))

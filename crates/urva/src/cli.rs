@@ -7,7 +7,7 @@ use crate::train::{EvalArgs, TrainArgs};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use evidence::{Category, FindingId};
+use evidence::Category;
 use std::path::PathBuf;
 
 /// The database's name in the state folder.
@@ -30,6 +30,8 @@ Examples:
   urva findings list --namespace shop        what was found in one namespace
   urva findings show 3fa9                    all about the finding whose id begins with 3fa9
   urva findings show 3fa9 --format json      the same as Security Command Center JSON
+  urva findings close 3fa9                   it is dealt with; also mute, reopen and mark
+  urva audit                                 who changed what
   urva scan image.tar                        judge the scripts in an image, an archive or a folder
   urva train corpus/ --output my.model       a model of your own
   urva eval corpus/ --split source           what such a model does on sources that it has not met
@@ -38,6 +40,13 @@ Examples:
   urva config check                          whether the config file is right
 
 Exit codes: 0 clean, 1 malicious found or action refused, 2 error.";
+
+const CHANGE_EXAMPLES: &str = "\
+Examples:
+  urva findings close 3fa9 77c0
+  urva findings mute --namespace ci --filter 'processes.script.sha256 = \"9aee…\"'
+
+The audit trail keeps who did it: urva audit";
 
 /// Catches malicious Python and shell scripts as they run in containers.
 #[derive(Debug, Parser)]
@@ -88,9 +97,11 @@ pub(crate) enum Command {
     Process(ProcessArgs),
     /// Say whether urva watches, what it has seen and what it has missed; 2 where it does not watch
     Status(StatusArgs),
-    /// List findings, or show one
+    /// List, count and show findings; mute, close and mark them
     #[command(subcommand)]
     Findings(FindingsCommand),
+    /// Say who changed what, the newest change first
+    Audit(AuditArgs),
     /// Make, list and revoke tokens of the API
     #[command(subcommand)]
     Tokens(TokensCommand),
@@ -159,8 +170,27 @@ pub(crate) struct ProcessArgs {
 pub(crate) enum FindingsCommand {
     /// List findings, those that were executed last first
     List(ListArgs),
-    /// Show one finding: what ran, why it is malicious, where, and what to do
+    /// Count findings by fields that they have in common
+    #[command(
+        after_help = "Example: urva findings group category,severity --since 7d",
+        arg_required_else_help = true
+    )]
+    Group(GroupArgs),
+    /// Show one finding: what ran, why it is malicious, where, what to do, and what was done
     Show(ShowArgs),
+    /// Mute findings: they are known, and need nobody's attention
+    #[command(after_help = CHANGE_EXAMPLES)]
+    Mute(ChangeArgs),
+    /// Take muting back; no rule mutes them again
+    Unmute(ChangeArgs),
+    /// Close findings: they are dealt with
+    #[command(after_help = CHANGE_EXAMPLES)]
+    Close(ChangeArgs),
+    /// Open closed findings again
+    Reopen(ChangeArgs),
+    /// Set and remove security marks
+    #[command(after_help = "Example: urva findings mark 3fa9 --set owner=anna --remove triage")]
+    Mark(MarkArgs),
     /// Write all that a database holds, to move it into another one
     Export(ExportArgs),
     /// Read what export wrote into a database that is new
@@ -241,12 +271,26 @@ pub(crate) enum StatusFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// How to write it; json and jsonl are Security Command Center JSON
+    /// How to write it; json and jsonl are Security Command Center JSON, csv is for spreadsheets (' stands before what they would
+    /// take for a formula)
     #[arg(long, value_enum, default_value_t = ListFormat::Text)]
     pub(crate) format: ListFormat,
     /// The most findings to list
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
+    /// By which fields to sort, such as "severity, event_time desc" [default: what was executed last first]
+    #[arg(long, value_name = "FIELDS")]
+    pub(crate) order_by: Option<String>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+/// Which findings a command is about.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Which {
+    /// Only what this filter lets through: the language of Security Command Center, such as 'severity = "HIGH"'
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
     /// Only what was executed since then: a duration such as 90m, 12h or 7d, or a time such as 2026-11-21T12:00:00Z
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<String>,
@@ -259,16 +303,72 @@ pub(crate) struct ListArgs {
     /// Only this Pod
     #[arg(long, value_name = "NAME")]
     pub(crate) pod: Option<String>,
-    /// Only this container, by its name or the beginning of its id
+    /// Only this container, by its name or its id, of which 12 digits do
     #[arg(long, value_name = "NAME|ID")]
     pub(crate) container: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GroupArgs {
+    /// The fields, with commas between them
+    #[arg(value_name = "FIELDS")]
+    pub(crate) by: String,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArgs {
+    /// Ids of findings, or the beginnings of them
+    #[arg(value_name = "ID", value_parser = finding_id)]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Do not ask before many findings are changed
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MarkArgs {
+    #[command(flatten)]
+    pub(crate) which: ChangeArgs,
+    /// A mark to set
+    #[arg(long, value_name = "KEY=VALUE", value_parser = mark)]
+    pub(crate) set: Vec<(String, String)>,
+    /// A mark to take away
+    #[arg(long, value_name = "KEY", required_unless_present = "set")]
+    pub(crate) remove: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only what was done to this: findings/SOURCE/ID, muteConfigs/ID and the like
+    #[arg(value_name = "OBJECT")]
+    pub(crate) object: Option<String>,
+    /// The most changes to show
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = LinesFormat::Text)]
+    pub(crate) format: LinesFormat,
+}
+
+/// For people, or one JSON object on each line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LinesFormat {
+    Text,
+    Jsonl,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// The finding's id, or the beginning of it
     #[arg(value_name = "ID", value_parser = finding_id)]
-    pub(crate) id: FindingId,
+    pub(crate) id: String,
     /// How to write it; json is Security Command Center JSON
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -291,12 +391,13 @@ pub(crate) enum Format {
     Json,
 }
 
-/// As [`Format`], and one JSON object on each line.
+/// As [`Format`], one JSON object on each line, and comma-separated values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ListFormat {
     Text,
     Json,
     Jsonl,
+    Csv,
 }
 
 /// Categories by a word.
@@ -327,10 +428,15 @@ fn age(text: &str) -> Result<Age, &'static str> {
     Age::parse(text).ok_or("a duration is a number and s, m, h or d, such as 90d")
 }
 
-fn finding_id(text: &str) -> Result<FindingId, String> {
-    FindingId::parse(text).ok_or_else(|| {
-        "an id is 1 to 32 hexadecimal digits, in lower case; `urva findings list` shows them".to_owned()
-    })
+fn finding_id(text: &str) -> Result<String, &'static str> {
+    let is_id = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let wanted = "an id is 1 to 32 letters and digits; `urva findings list` shows them";
+    is_id.then(|| text.to_owned()).ok_or(wanted)
+}
+
+fn mark(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("a mark is KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]

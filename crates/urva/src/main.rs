@@ -3,6 +3,8 @@
 //! Owns: arguments, config, output to people, exit codes, and the wiring of the library crates.
 //! Refuses: logic that a library crate could own.
 
+mod audit;
+mod by_hand;
 mod card;
 mod cli;
 mod clock;
@@ -14,6 +16,7 @@ mod output;
 mod run;
 mod scan;
 mod status;
+mod table;
 mod tokens;
 mod train;
 
@@ -42,6 +45,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args, globals),
         Command::Process(args) => run::process(args, globals),
         Command::Findings(command) => findings::run(command, globals),
+        Command::Audit(args) => audit::run(args, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Tokens(command) => tokens::run(command, globals),
         Command::Scan(args) => scan::run(args, globals),

@@ -143,7 +143,7 @@ fn help_names_commands_examples_and_exit_codes() {
 fn a_wrong_command_line_is_an_error() {
     let state = folder();
     check(&urva(state.path(), &["finding"]), 2, &[], &["unrecognized subcommand", "findings"]);
-    check(&urva(state.path(), &["findings", "show", "xyz"]), 2, &[], &["1 to 32 hexadecimal digits"]);
+    check(&urva(state.path(), &["findings", "show", "x-z"]), 2, &[], &["1 to 32 letters and digits"]);
     check(&urva(state.path(), &["findings", "list", "--limit", "0"]), 2, &[], &["--limit"]);
     check(
         &urva(state.path(), &["findings", "list", "--since", "yesterday"]),
@@ -218,7 +218,7 @@ fn findings_are_listed_last_first_and_harmless() {
     check(
         &output,
         0,
-        &["LAST SEEN", "Malicious Script Executed", "shop/app-1/app", "/tmp/\\u{1b}[2J\\u{202e}two"],
+        &["LAST SEEN", "Malicious Script Executed", "shop/app-1/app", "/tmp/\\u{1b}[2J\\u{20"],
         &[],
     );
     let lines = text(&output.stdout);
@@ -307,6 +307,130 @@ fn a_card_is_shown_for_the_beginning_of_an_id() {
         2,
         &[],
         &["urva: no finding has an id that begins with"],
+    );
+}
+
+/// The state and mute of the finding, and its marks, as its JSON has them.
+fn handling(state: &Path, id: &str) -> (String, String, serde_json::Value) {
+    let shown = urva(state, &["findings", "show", id, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    let text = |field: &str| json["finding"][field].as_str().unwrap_or_default().to_owned();
+    (text("state"), text("mute"), json["finding"]["securityMarks"]["marks"].clone())
+}
+
+#[test]
+fn findings_are_muted_closed_and_marked_and_the_audit_trail_says_by_whom() {
+    let (state, findings) = filled();
+    let state = state.path();
+    let id = findings[0].id.as_str();
+    check(&urva(state, &["findings", "mute", &id[..9]]), 0, &[], &["1 finding was muted"]);
+    check(&urva(state, &["findings", "close", id]), 0, &[], &["1 finding was closed"]);
+    check(
+        &urva(state, &["findings", "mark", id, "--set", "owner=anna", "--set", "ticket=7"]),
+        0,
+        &[],
+        &["1 finding was marked"],
+    );
+    assert_eq!(
+        handling(state, id),
+        ("INACTIVE".into(), "MUTED".into(), serde_json::json!({"owner": "anna", "ticket": "7"}))
+    );
+    check(
+        &urva(state, &["findings", "show", id]),
+        0,
+        &["Handling", "closed", "owner = anna", "SetMute"],
+        &[],
+    );
+    check(&urva(state, &["findings", "mark", id, "--remove", "ticket"]), 0, &[], &["1 finding was marked"]);
+    check(&urva(state, &["findings", "unmute", id]), 0, &[], &["1 finding was unmuted"]);
+    check(&urva(state, &["findings", "reopen", id]), 0, &[], &["1 finding was reopened"]);
+    assert_eq!(
+        handling(state, id),
+        ("ACTIVE".into(), "UNMUTED".into(), serde_json::json!({"owner": "anna"}))
+    );
+    let audit = urva(state, &["audit", "--format", "jsonl"]);
+    let entries: Vec<serde_json::Value> =
+        text(&audit.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let actions: Vec<&str> = entries.iter().filter_map(|entry| entry["action"].as_str()).collect();
+    let expected = [
+        "SetFindingState",
+        "SetMute",
+        "UpdateSecurityMarks",
+        "UpdateSecurityMarks",
+        "SetFindingState",
+        "SetMute",
+    ];
+    assert_eq!(actions, expected, "the newest first");
+    assert!(
+        entries.iter().all(|entry| entry["actor"]
+            .as_str()
+            .is_some_and(|actor| actor.starts_with("command line, user ")))
+    );
+    assert_eq!(
+        (&entries[0]["before"]["state"], &entries[0]["after"]["state"]),
+        (&"INACTIVE".into(), &"ACTIVE".into())
+    );
+}
+
+#[test]
+fn many_findings_are_changed_only_where_somebody_said_so() {
+    let (state, findings) = filled();
+    let state = state.path();
+    check(&urva(state, &["findings", "mute"]), 2, &[], &["say which findings"]);
+    check(&urva(state, &["findings", "mute", "0", "--namespace", "shop"]), 2, &[], &["not both"]);
+    check(
+        &urva(state, &["findings", "mute", "--namespace", "shop"]),
+        2,
+        &[],
+        &["2 findings would be muted", "--yes"],
+    );
+    check(
+        &urva(state, &["findings", "mute", "--filter", "colour = \"red\"", "--yes"]),
+        2,
+        &[],
+        &["--filter", "colour", "character 1"],
+    );
+    check(&urva(state, &["findings", "mark", "0"]), 2, &[], &["--remove"]);
+    assert!(findings.iter().all(|finding| handling(state, finding.id.as_str()).1 == "UNDEFINED"));
+    check(
+        &urva(state, &["findings", "mute", "--namespace", "shop", "--yes"]),
+        0,
+        &[],
+        &["2 findings were muted"],
+    );
+    let muted = urva(state, &["findings", "list", "--format", "jsonl", "--filter", "mute = \"MUTED\""]);
+    assert_eq!(text(&muted.stdout).lines().count(), 2);
+}
+
+#[test]
+fn findings_are_sorted_counted_and_written_for_spreadsheets() {
+    let (state, findings) = filled();
+    let sorted = urva(state.path(), &["findings", "list", "--format", "csv", "--order-by", "event_time"]);
+    check(&sorted, 0, &["name,category,severity", "/tmp/\\u{1b}[2J\\u{202e}two.sh"], &[]);
+    let lines = text(&sorted.stdout);
+    let names: Vec<&str> = lines.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    assert!(
+        names.iter().zip(&findings).all(|(name, finding)| name.ends_with(finding.id.as_str())),
+        "{names:?}"
+    );
+    check(
+        &urva(state.path(), &["findings", "list", "--order-by", "colour"]),
+        2,
+        &[],
+        &["--order-by", "colour"],
+    );
+    let by = "source_properties.Pod_Namespace,category";
+    check(
+        &urva(state.path(), &["findings", "group", by]),
+        0,
+        &["FINDINGS", "shop", "bank", "Malicious Script Executed"],
+        &[],
+    );
+    let groups = urva(state.path(), &["findings", "group", "category", "--format", "json"]);
+    let groups: serde_json::Value = serde_json::from_slice(&groups.stdout).expect("JSON");
+    assert_eq!(
+        groups,
+        serde_json::json!([{"properties": {"category": "Malicious Script Executed"}, "count": "3"}])
     );
 }
 

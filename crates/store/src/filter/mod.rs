@@ -28,6 +28,7 @@ mod tree;
 pub use error::FilterError;
 pub(crate) use order::{Direction, Key};
 pub use order::{Grouping, Order};
+pub use syntax::quoted;
 
 use error::Fault;
 use path::Base;

@@ -499,8 +499,8 @@ pub(super) fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(is_word)
 }
 
-/// A text as the grammar wants it.
-pub(super) fn quoted(text: &str) -> String {
+/// A text as a value of a filter, in quotes.
+pub fn quoted(text: &str) -> String {
     let mut result = String::with_capacity(text.len() + 2);
     result.push('"');
     for letter in text.chars() {

@@ -348,7 +348,8 @@ fn research(sheet: &mut Sheet, judged: &Judged, captured: Sha256) {
     }
 }
 
-fn shown_text(text: &str) -> String {
+/// A text that somebody else wrote, on one line: escaped and cut.
+pub(crate) fn shown_text(text: &str) -> String {
     shown(text.as_bytes())
 }
 
