@@ -277,6 +277,25 @@ def check_dynamic_rule(api, source):
     until(lambda: mute() == scc.Finding.Mute.UNDEFINED)
 
 
+def check_wide_rule(api, source):
+    """A rule that would hide what is critical in two namespaces is refused, until the caller says that it is meant."""
+    for number in range(2):
+        api.create_finding(parent=source, finding_id=f"wide{number}", finding=finding(
+            number, category="Wide", severity=scc.Finding.Severity.CRITICAL))
+    said = [("x-urva-confirm", "yes")]
+    create = lambda filter, **kwargs: api.create_mute_config(
+        parent=SCOPE, mute_config_id="wide", mute_config=scc.MuteConfig(filter=filter, type_="STATIC"), **kwargs)
+    refused(exceptions.FailedPrecondition, lambda: create('category="Wide"'), "2 findings", "2 namespaces", "x-urva-confirm: yes")
+    refused(exceptions.FailedPrecondition, lambda: create('category="Wide"', metadata=[("x-urva-confirm", "no")]))
+    narrow = create('category="Wide" AND source_properties.Pod_Namespace="ns0"')
+    wide = scc.MuteConfig(name=narrow.name, filter='category="Wide"')
+    refused(exceptions.FailedPrecondition, lambda: api.update_mute_config(mute_config=wide, update_mask=mask("filter")))
+    equal(api.update_mute_config(mute_config=wide, update_mask=mask("filter"), metadata=said).filter, wide.filter)
+    # What is not changed is not asked for again.
+    equal(api.update_mute_config(mute_config=wide).filter, wide.filter)
+    api.delete_mute_config(name=narrow.name)
+
+
 def check_bulk_mute(api, source):
     operation = api.bulk_mute_findings(request={"parent": SCOPE, "filter": 'category="Category 0"'})
     operation.result(timeout=60)
@@ -346,6 +365,7 @@ check_marks(admin, names[0])
 check_external_systems(admin, names[0])
 check_mute_configs(admin, source)
 check_dynamic_rule(admin, source)
+check_wide_rule(admin, source)
 check_bulk_mute(admin, source)
 check_notifications(admin)
 check_roles(source, names[0])

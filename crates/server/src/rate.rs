@@ -38,19 +38,15 @@ impl<K: Eq + Hash> Buckets<K> {
         }
         let full_at = self.full_at.entry(key).or_insert(now);
         // Where the clock was set back, the bucket is empty at the most, and fills from here.
-        *full_at = (*full_at).min(later(now, self.whole));
-        let missing = Duration::from_nanos(full_at.0.saturating_sub(now.0));
+        *full_at = (*full_at).min(now.plus(self.whole));
+        let missing = full_at.since(now);
         let after = missing + self.each;
         if after > self.whole {
             return Err(after - self.whole);
         }
-        *full_at = later(now, after);
+        *full_at = now.plus(after);
         Ok(())
     }
-}
-
-fn later(time: Timestamp, by: Duration) -> Timestamp {
-    Timestamp(time.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

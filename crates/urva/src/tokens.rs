@@ -29,8 +29,8 @@ pub(crate) fn run(command: &TokensCommand, globals: &Globals) -> Result<ExitCode
 }
 
 async fn create(args: &CreateTokenArgs, config: &Config, globals: &Globals) -> Result<()> {
-    let lasts = u64::try_from(args.expires.duration().as_nanos()).unwrap_or(u64::MAX);
-    ensure!(lasts > 0, "a token that never expires is not made: give --expires a time such as 90d");
+    let lasts = args.expires.duration();
+    ensure!(!lasts.is_zero(), "a token that never expires is not made: give --expires a time such as 90d");
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| anyhow!("the kernel gives no random bytes: {error}"))?;
     let token = Token::from_random(&random);
@@ -40,7 +40,7 @@ async fn create(args: &CreateTokenArgs, config: &Config, globals: &Globals) -> R
         role: args.role.to_string(),
         sha256: token.hash(),
         created_at,
-        expires_at: Timestamp(created_at.0.saturating_add(lasts)),
+        expires_at: created_at.plus(lasts),
     };
     let id = Store::open_in(globals.database(), config.site()).await?.add_token(&new).await?;
     anstream::eprintln!("Token {id}, {}, until {}. It is shown this once:", args.role, new.expires_at);

@@ -12,10 +12,11 @@ mod template;
 use crate::answer;
 use crate::refusal::Refusal;
 use crate::router::Calls;
+use crate::service::CONFIRM;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, TE};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, TE};
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost_reflect::MethodDescriptor;
@@ -139,8 +140,10 @@ fn call_of(
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     let mut call = Request::post(path).version(Version::HTTP_2).header(TE, "trailers");
     call = call.header(CONTENT_TYPE, "application/grpc");
-    if let Some(token) = parts.headers.get(AUTHORIZATION) {
-        call = call.header(AUTHORIZATION, token);
+    for name in [AUTHORIZATION, HeaderName::from_static(CONFIRM)] {
+        if let Some(value) = parts.headers.get(&name) {
+            call = call.header(name, value);
+        }
     }
     let mut call = call.body(Body::from(framed.freeze())).map_err(|_| Refusal::Internal)?;
     *call.extensions_mut() = parts.extensions.clone();

@@ -119,7 +119,7 @@ pub(super) async fn mute(
 pub(super) fn begin(service: &Service, call: &Call, work: Result<Work, Refusal>) -> Result<u64, Refusal> {
     let work = work?;
     let number = service.works.begin(call.at)?;
-    let (service, call) = (service.clone(), Call { actor: call.actor.clone(), at: call.at });
+    let (service, call) = (service.clone(), call.clone());
     tokio::spawn(async move {
         let outcome = match carry_out(&service, &call, &work).await {
             Ok(changed) => {

@@ -45,10 +45,17 @@ pub(crate) struct Service {
     works: Arc<Works>,
 }
 
+/// The header by which a caller says that a wide mute rule is meant, and what it says.
+pub(crate) const CONFIRM: &str = "x-urva-confirm";
+const CONFIRMED: &str = "yes";
+
 /// Who calls, and when.
+#[derive(Clone)]
 struct Call {
     actor: String,
     at: Timestamp,
+    /// Whether the caller says that what is refused once is meant.
+    is_confirmed: bool,
 }
 
 impl Call {
@@ -77,7 +84,7 @@ impl Service {
     pub(crate) async fn watch_rules(self) {
         let mut done = HashSet::new();
         loop {
-            let call = Call { actor: "urva".to_owned(), at: (self.clock)() };
+            let call = Call { actor: "urva".to_owned(), at: (self.clock)(), is_confirmed: false };
             if let Err(refusal) = mute_configs::withdraw_expired(&self, &call, &mut done).await {
                 tracing::warn!("mute rules that have expired are looked for later: {refusal}");
             }
@@ -89,7 +96,8 @@ impl Service {
         let caller = request.extensions().get::<Caller>();
         // The gate lets no call through that has none.
         let actor = caller.map_or_else(|| "unknown".to_owned(), |caller| caller.name.clone());
-        Call { actor, at: (self.clock)() }
+        let is_confirmed = request.metadata().get(CONFIRM).is_some_and(|value| value == CONFIRMED);
+        Call { actor, at: (self.clock)(), is_confirmed }
     }
 }
 
@@ -183,7 +191,7 @@ mod tests {
     }
 
     fn call() -> Call {
-        Call { actor: "token 1 (test)".to_owned(), at: now() }
+        Call { actor: "token 1 (test)".to_owned(), at: now(), is_confirmed: false }
     }
 
     /// Waits until the finding's mute is this one. What is waited for goes on in the background and has an end.

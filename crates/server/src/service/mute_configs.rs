@@ -2,7 +2,7 @@
 
 use super::bulk::{Work, begin};
 use super::findings::filter;
-use super::{Call, Service, explain, page, required};
+use super::{CONFIRM, Call, Service, explain, page, required};
 use crate::json;
 use crate::mask;
 use crate::name::{Collection, MemberName, ScopeName, check_new_id};
@@ -12,6 +12,7 @@ use crate::refusal::Refusal;
 use evidence::Timestamp;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::time::Duration;
 use store::{Kind, Setting};
 
 const LIST: &str = "muteConfigs";
@@ -19,6 +20,8 @@ const LIST: &str = "muteConfigs";
 const RULES_AT_ONCE: u32 = 100;
 const DESCRIPTION_LIMIT: usize = 1024;
 const CHANGEABLE: [&str; 3] = ["description", "filter", "expiryTime"];
+/// Among the findings of this time is looked for what a rule would mute.
+const LOOKED_BACK: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// `CreateMuteConfig`. A dynamic rule takes effect on the findings that are there as well.
 pub(super) async fn create(
@@ -40,6 +43,7 @@ pub(super) async fn create(
     config.most_recent_editor.clone_from(&call.actor);
     let document = json::from_message(&config)?;
     check(&document, call)?;
+    check_width(service, call, &config.filter).await?;
     let created = service.store.create_setting(Kind::MuteConfig, &id, document, &call.by()).await;
     let document = created.map_err(|error| explain(error, &config.name))?;
     take_effect(service, call, None, Some(&document))?;
@@ -84,6 +88,7 @@ pub(super) async fn update(
     let given = required("mute_config", request.mute_config)?;
     let name = one(service, "mute_config.name", &given.name)?;
     let shown = given.name.clone();
+    let new_filter = given.filter.clone();
     let given = json::from_message(&given)?;
     let mut mask = request.update_mask.unwrap_or_default();
     if mask.paths.is_empty() {
@@ -92,6 +97,13 @@ pub(super) async fn update(
     let paths = mask::read(&json::descriptor::<MuteConfig>()?, "update_mask", &mask)?;
     if let Some(path) = paths.iter().find(|path| !CHANGEABLE.contains(&path.field())) {
         return Err(Refusal::malformed("update_mask", format!("{} is not changed", path.to_json())));
+    }
+    if paths.iter().any(|path| path.field() == "filter") {
+        let known = service.store.setting(Kind::MuteConfig, &name.id).await;
+        let known = known.map_err(|error| explain(error, &shown))?;
+        if known.get("filter").and_then(Value::as_str) != Some(&new_filter) {
+            check_width(service, call, &new_filter).await?;
+        }
     }
     let mut before = Value::Null;
     let change = |document: &mut Value| {
@@ -171,6 +183,25 @@ fn check(document: &Value, call: &Call) -> Result<(), Refusal> {
         return Err(Refusal::malformed("mute_config.expiry_time", "is over"));
     }
     Ok(())
+}
+
+/// Refuses a rule that would hide what is critical in more than one namespace, unless the caller says that it is meant.
+async fn check_width(service: &Service, call: &Call, text: &str) -> Result<(), Refusal> {
+    if call.is_confirmed {
+        return Ok(());
+    }
+    let filter = filter("mute_config.filter", text)?;
+    let preview = service.store.preview_mute(&filter, call.at.minus(LOOKED_BACK)).await;
+    let preview = preview.map_err(|error| explain(error, LIST))?;
+    if !preview.is_wide() {
+        return Ok(());
+    }
+    let description = format!(
+        "in the last 30 days the rule would have muted {} findings of the severity CRITICAL in {} namespaces: \
+         narrow its filter, or make the same call with the header {CONFIRM}: yes where that is meant",
+        preview.critical, preview.critical_namespace_count
+    );
+    Err(Refusal::NotNow { description })
 }
 
 /// Takes back what a dynamic rule did before it was changed, and has it do what it does now. That goes on after the call.

@@ -43,8 +43,7 @@ fn name(category: CategoryName) -> &'static str {
 /// A point in time, or the one that lies so long before `now`.
 fn time(text: &str, now: Timestamp) -> Result<Timestamp> {
     if let Some(age) = Age::parse(text) {
-        let passed = u64::try_from(age.duration().as_nanos()).unwrap_or(u64::MAX);
-        return Ok(Timestamp(now.0.saturating_sub(passed)));
+        return Ok(now.minus(age.duration()));
     }
     match Timestamp::parse(text) {
         Some(time) => Ok(time),
