@@ -26,6 +26,7 @@ mod intake;
 mod losses;
 mod memory;
 pub mod modules;
+pub mod priority;
 mod privileges;
 mod probe;
 pub mod recognize;

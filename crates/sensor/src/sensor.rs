@@ -181,7 +181,6 @@ impl Sensor {
         let text_settings =
             TextSettings { include_host: settings.include_host, hold: settings.hold, tables: &tables };
         let texts = Texts::load(&text_settings, &waiting, Arc::clone(&tally), Arc::clone(&holds));
-        privileges::be_urgent();
         let of_input = loaded.as_ref().is_some_and(input::Loaded::needs_perfmon);
         let needs_perfmon = of_input || texts.as_ref().is_ok_and(Texts::needs_perfmon);
         privileges::keep_needed(needs_perfmon, settings.hold.is_some())?;
@@ -231,10 +230,9 @@ impl Sensor {
         let context =
             running::Context { attached_at, catalogue, watching, revisits, inputs, settings, stop: stopping };
         running::start(context, seen_by.clone(), hasher)?;
-        spawn_urgent("urva-poll", move || {
+        spawn("urva-poll", move || {
             poll(&probe, &stopped, losses, &intake, readers, &seen_by);
         })?;
-        privileges::be_ordinary();
         Ok((Self { seen, canary, verdicts }, Stopper { _wake: wake, stop }))
     }
 
@@ -439,17 +437,6 @@ fn start_hasher(seen: SyncSender<Seen>, stop: Arc<Stop>) -> Result<Hasher, Senso
 }
 
 pub(crate) fn spawn(
-    name: &'static str,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, SensorError> {
-    spawn_urgent(name, move || {
-        privileges::be_ordinary();
-        work();
-    })
-}
-
-/// A thread that comes before others: an interpreter reads its input some hundred µs after its exec.
-pub(crate) fn spawn_urgent(
     name: &'static str,
     work: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, SensorError> {

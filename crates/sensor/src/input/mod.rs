@@ -28,7 +28,7 @@ use crate::executable::{Catalogue, is_running};
 use crate::fair::{Fair, Limits};
 use crate::hold::{HoldSettings, Holds};
 use crate::losses::{Tally, What};
-use crate::sensor::{Seen, Stop, spawn, spawn_urgent};
+use crate::sensor::{Seen, Stop, spawn};
 use crate::texts::Executions;
 use crate::wire::value;
 use evidence::{Capture, Content, Family, GapKind, NotCaptured, ScriptKind};
@@ -211,7 +211,7 @@ impl Loaded {
         for _ in 0..ATTACHERS {
             let (waiting, catalogue, inputs) =
                 (Arc::clone(&waiting), Arc::clone(catalogue), Arc::clone(&inputs));
-            spawn_urgent("urva-attach", move || {
+            spawn("urva-attach", move || {
                 while let Some((budget, job)) = waiting.next() {
                     match job {
                         Job::Begin(exec) => inputs.begin(&exec, &catalogue),

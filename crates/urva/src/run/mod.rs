@@ -40,9 +40,6 @@ pub(crate) use confine::detector_ids;
 /// The hidden argument with which urva executes itself, and ends, so that the probe has something to see.
 pub(crate) const CANARY: &str = "canary";
 
-/// The children's niceness: what a container executes in masses shall not keep them from the processor.
-const NICE: i32 = -10;
-
 /// Carries out `urva run`.
 pub(crate) fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
     start_log();
@@ -71,7 +68,7 @@ pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<E
     go_on_without_parent()?;
     // The API can wait; detection cannot.
     if args.role != Role::Server {
-        go_first();
+        sensor::priority::go_first();
     }
     let config = globals.load_config()?;
     let since = args.gone_since.map(Timestamp);
@@ -82,13 +79,6 @@ pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<E
         Role::Server => server_process::run(&config, globals)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Lets the process go before others where the processors are busy. Where that is refused, findings come later then.
-fn go_first() {
-    let _ = rustix::process::setpriority_process(None, NICE);
-    // On hosts that share the processors between sessions first, the session has a niceness as well.
-    let _ = std::fs::write("/proc/self/autogroup", NICE.to_string());
 }
 
 /// A service manager signals all processes of a service. The children end when the supervisor closes their

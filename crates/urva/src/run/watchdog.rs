@@ -1,7 +1,7 @@
 //! Whether urva's own processes are at work: the supervisor watches the sensor and the detector, the sensor the supervisor.
 //!
-//! Owns: the canary, the answers to it, and what their absence means. The supervisor executes itself every three and a
-//! half seconds; the probe must see that, and what was sent because of it must pass the whole way to the detector and back.
+//! Owns: the canary, the answers to it, and what their absence means. The supervisor executes itself every two
+//! seconds; the probe must see that, and what was sent because of it must pass the whole way to the detector and back.
 //! Refuses: restarting by itself what is only slow. A full disk or a busy machine passes; what is in memory would not.
 
 use super::CANARY;
@@ -17,11 +17,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// How often a canary is executed.
-const PERIOD: Duration = Duration::from_millis(3500);
+const PERIOD: Duration = Duration::from_millis(2200);
 /// How long its answers may take. Then the next one is executed at once.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(600);
-/// After so many canaries without an answer something is wrong: together less than five seconds.
-const MISSED_MAX: u32 = 2;
+/// After so many canaries without an answer something is wrong: together less than five seconds. A disk may well need one
+/// or two for all that a container has just written.
+const MISSED_MAX: u32 = 4;
 /// So long the supervisor may be silent.
 const SILENT_MAX: Duration = Duration::from_millis(4300);
 
