@@ -64,7 +64,7 @@ pub(crate) fn to_value(json: &Value) -> prost_types::Value {
 }
 
 /// A time as the protocol carries it.
-pub(crate) fn timestamp(time: evidence::Timestamp) -> prost_types::Timestamp {
+pub fn timestamp(time: evidence::Timestamp) -> prost_types::Timestamp {
     const SECOND: u64 = 1_000_000_000;
     prost_types::Timestamp {
         seconds: i64::try_from(time.0 / SECOND).unwrap_or(i64::MAX),

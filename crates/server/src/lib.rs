@@ -29,6 +29,7 @@ pub mod protocol;
 pub mod token;
 
 pub use gate::{Caller, Clock, Gate};
+pub use json::timestamp;
 pub use local::{Local, field_mask, to_json};
 pub use metrics::Metrics;
 pub use refusal::Refusal;
@@ -36,3 +37,4 @@ pub use router::{api, router};
 pub use serve::{Limits, serve};
 pub use service::Scopes;
 pub use tls::{Tls, TlsError};
+pub use tonic::Status;

@@ -31,6 +31,7 @@ Examples:
   urva findings show 3fa9                    all about the finding whose id begins with 3fa9
   urva findings show 3fa9 --format json      the same as Security Command Center JSON
   urva findings close 3fa9                   it is dealt with; also mute, reopen and mark
+  urva mute-rules preview --namespace ci     what such a rule would hide
   urva audit                                 who changed what
   urva scan image.tar                        judge the scripts in an image, an archive or a folder
   urva train corpus/ --output my.model       a model of your own
@@ -40,6 +41,13 @@ Examples:
   urva config check                          whether the config file is right
 
 Exit codes: 0 clean, 1 malicious found or action refused, 2 error.";
+
+const RULE_EXAMPLES: &str = "\
+Examples:
+  urva mute-rules preview --namespace ci                        what such a rule would have muted in the last 30 days
+  urva mute-rules create backup --script 9aee5aa2… --expires 90d  one script, by the SHA-256 of its text
+  urva mute-rules create builds --workload ci/runner --description 'builds what users upload'
+  urva mute-rules delete backup                                 what it muted is open again";
 
 const CHANGE_EXAMPLES: &str = "\
 Examples:
@@ -100,6 +108,9 @@ pub(crate) enum Command {
     /// List, count and show findings; mute, close and mark them
     #[command(subcommand)]
     Findings(FindingsCommand),
+    /// Make, preview and remove rules that mute findings, such as known false positives
+    #[command(subcommand, after_help = RULE_EXAMPLES)]
+    MuteRules(MuteRulesCommand),
     /// Say who changed what, the newest change first
     Audit(AuditArgs),
     /// Make, list and revoke tokens of the API
@@ -344,6 +355,109 @@ pub(crate) struct MarkArgs {
     pub(crate) remove: Vec<String>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum MuteRulesCommand {
+    /// List all rules
+    List {
+        /// How to write it
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Show a rule, and what it would have muted in the last 30 days
+    Show {
+        /// The rule's id
+        id: String,
+        /// How to write it; json is Security Command Center JSON
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Say what a rule would have muted in the last 30 days, and change nothing
+    Preview(PreviewRuleArgs),
+    /// Make a rule; asks before it is in force, and twice where it hides CRITICAL findings of several namespaces
+    Create(CreateRuleArgs),
+    /// Change a rule; asks as create does where its filter changes
+    Update(UpdateRuleArgs),
+    /// Remove a rule; what a dynamic one muted is open again
+    Delete {
+        /// The rule's id
+        id: String,
+    },
+}
+
+/// What a rule is about. Where more than one is given, all of them hold.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct RuleAbout {
+    /// A filter in the language of Security Command Center
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+    /// One script: the SHA-256 of its captured text, as `urva findings show` has it
+    #[arg(long, value_name = "SHA256", value_parser = sha256)]
+    pub(crate) script: Option<String>,
+    /// One image, by its whole reference
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) image: Option<String>,
+    /// One namespace
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// The Pods of one workload: those in its namespace that have its name and a dash in theirs
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = workload, conflicts_with = "namespace")]
+    pub(crate) workload: Option<(String, String)>,
+    /// One container, by its name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) container: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreviewRuleArgs {
+    #[command(flatten)]
+    pub(crate) about: RuleAbout,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateRuleArgs {
+    /// The rule's id: lower case letters, digits and dashes
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) about: RuleAbout,
+    /// Why the rule is there
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// A static rule: it mutes what is new from now on, and that stays muted when the rule is gone
+    #[arg(long = "static", conflicts_with = "expires")]
+    pub(crate) once: bool,
+    /// When the rule ends, and what it muted is open again: a duration such as 90d
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    pub(crate) expires: Option<Age>,
+    /// Do not ask; twice where the rule hides CRITICAL findings of several namespaces
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    pub(crate) yes: u8,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true, id = "changes", args = ["filter", "description", "expires"])]
+pub(crate) struct UpdateRuleArgs {
+    /// The rule's id
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// What it is about from now on
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+    /// Why the rule is there
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// When it ends: a duration such as 90d
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    pub(crate) expires: Option<Age>,
+    /// Do not ask; twice where the rule hides CRITICAL findings of several namespaces
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    pub(crate) yes: u8,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     /// Only what was done to this: findings/SOURCE/ID, muteConfigs/ID and the like
@@ -432,6 +546,16 @@ fn finding_id(text: &str) -> Result<String, &'static str> {
     let is_id = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let wanted = "an id is 1 to 32 letters and digits; `urva findings list` shows them";
     is_id.then(|| text.to_owned()).ok_or(wanted)
+}
+
+fn sha256(text: &str) -> Result<String, &'static str> {
+    let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then(|| text.to_owned()).ok_or("a SHA-256 is 64 hexadecimal digits")
+}
+
+fn workload(text: &str) -> Result<(String, String), &'static str> {
+    let (namespace, name) = text.split_once('/').ok_or("a workload is NAMESPACE/NAME")?;
+    Ok((namespace.to_owned(), name.to_owned()))
 }
 
 fn mark(text: &str) -> Result<(String, String), &'static str> {

@@ -3,6 +3,7 @@
 //! Owns: arguments, config, output to people, exit codes, and the wiring of the library crates.
 //! Refuses: logic that a library crate could own.
 
+mod ask;
 mod audit;
 mod by_hand;
 mod card;
@@ -12,6 +13,7 @@ mod config;
 mod doctor;
 mod findings;
 mod model;
+mod mute_rules;
 mod output;
 mod run;
 mod scan;
@@ -46,6 +48,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Process(args) => run::process(args, globals),
         Command::Findings(command) => findings::run(command, globals),
         Command::Audit(args) => audit::run(args, globals),
+        Command::MuteRules(command) => mute_rules::run(command, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Tokens(command) => tokens::run(command, globals),
         Command::Scan(args) => scan::run(args, globals),

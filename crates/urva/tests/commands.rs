@@ -382,7 +382,7 @@ fn many_findings_are_changed_only_where_somebody_said_so() {
         &urva(state, &["findings", "mute", "--namespace", "shop"]),
         2,
         &[],
-        &["2 findings would be muted", "--yes"],
+        &["2 findings will be muted", "--yes"],
     );
     check(
         &urva(state, &["findings", "mute", "--filter", "colour = \"red\"", "--yes"]),
@@ -400,6 +400,71 @@ fn many_findings_are_changed_only_where_somebody_said_so() {
     );
     let muted = urva(state, &["findings", "list", "--format", "jsonl", "--filter", "mute = \"MUTED\""]);
     assert_eq!(text(&muted.stdout).lines().count(), 2);
+}
+
+#[test]
+fn a_rule_shows_what_it_would_mute_and_is_asked_for_twice_where_that_is_much() {
+    let (state, findings) = filled();
+    let state = state.path();
+    let rules = |args: &[&str]| urva(state, &[&["mute-rules"], args].concat());
+    check(&rules(&["list"]), 0, &["No mute rules."], &[]);
+    let preview = rules(&["preview", "--namespace", "shop", "--format", "json"]);
+    let preview: serde_json::Value = serde_json::from_slice(&preview.stdout).expect("JSON");
+    assert_eq!(preview["filter"], "source_properties.Pod_Namespace = \"shop\"");
+    check(&rules(&["create", "shop"]), 2, &[], &["required"]);
+    check(&rules(&["create", "shop", "--filter", " "]), 2, &[], &["every finding"]);
+    check(&rules(&["create", "shop", "--script", "12"]), 2, &[], &["64 hexadecimal digits"]);
+    check(
+        &rules(&["create", "shop", "--namespace", "shop"]),
+        2,
+        &[],
+        &["Nobody is there to be asked: give --yes"],
+    );
+    check(&rules(&["list"]), 0, &["No mute rules."], &[]);
+    let create =
+        ["create", "shop", "--namespace", "shop", "--description", "known", "--expires", "30d", "--yes"];
+    check(&rules(&create), 0, &[], &["mute rule shop is in force"]);
+    check(&rules(&create), 2, &[], &["exists already"]);
+    check(&rules(&["list"]), 0, &["RULE", "shop", "dynamic", "known"], &[]);
+    check(&rules(&["show", "shop"]), 0, &["Pod_Namespace = \"shop\"", "command line, user"], &[]);
+    let mutes: Vec<String> = findings.iter().map(|finding| handling(state, finding.id.as_str()).1).collect();
+    assert_eq!(mutes, ["MUTED", "MUTED", "UNDEFINED"], "a dynamic rule counts for what is there");
+    check(
+        &rules(&["update", "shop", "--filter", "category = \"x\"", "--yes"]),
+        0,
+        &[],
+        &["mute rule shop was changed"],
+    );
+    assert!(findings.iter().all(|finding| handling(state, finding.id.as_str()).1 != "MUTED"));
+    check(&rules(&["delete", "shop"]), 0, &[], &["mute rule shop is gone"]);
+    check(&rules(&["delete", "shop"]), 2, &[], &["not found"]);
+}
+
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what counts are the last 30 days, which the command reads from the clock"
+)]
+fn a_rule_that_hides_critical_findings_of_two_namespaces_is_asked_for_twice() {
+    let (state, _) = filled();
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let now = Timestamp(u64::try_from(since.as_nanos()).expect("before 2500"));
+    let new = [(4, "shop"), (5, "bank")].map(|(number, namespace)| {
+        let mut finding = finding(number, namespace, "/tmp/new.sh");
+        (finding.first_seen, finding.last_seen) = (now, now);
+        finding
+    });
+    tokio::runtime::Builder::new_current_thread().build().expect("runtime").block_on(async {
+        let store = Store::open(state.path().join("urva.db")).await.expect("a store");
+        store.record(&new, Duration::from_secs(600)).await.expect("recorded");
+        store.close().await.expect("closed");
+    });
+    let rules = |args: &[&str]| urva(state.path(), &[&["mute-rules"], args].concat());
+    let preview = rules(&["preview", "--container", "app"]);
+    check(&preview, 0, &["CRITICAL, in 2 namespaces", "shop", "bank", "registry.example/app:1"], &[]);
+    let create = ["create", "wide", "--container", "app", "--yes"];
+    check(&rules(&create), 2, &[], &["It hides CRITICAL findings of 2 namespaces.", "give --yes twice"]);
+    check(&rules(&[&create[..], &["--yes"]].concat()), 0, &[], &["mute rule wide is in force"]);
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(crate) struct Service {
 
 /// The header by which a caller says that a wide mute rule is meant, and what it says.
 pub(crate) const CONFIRM: &str = "x-urva-confirm";
-const CONFIRMED: &str = "yes";
+pub(crate) const CONFIRMED: &str = "yes";
 
 /// Who calls, and when.
 #[derive(Clone)]

@@ -1,11 +1,11 @@
 //! `urva findings mute`, `unmute`, `close`, `reopen` and `mark`: the same methods that the API has, on one finding or many.
 
 use super::{named, select};
-use crate::by_hand;
 use crate::cli::{ChangeArgs, Globals, MarkArgs};
 use crate::clock;
 use crate::config::Config;
-use anyhow::{Context, Result, bail, ensure};
+use crate::{ask, by_hand};
+use anyhow::{Context, Result, ensure};
 use server::Local;
 use server::protocol::v2::finding::{Mute, State};
 use server::protocol::v2::security_center_server::SecurityCenter;
@@ -13,7 +13,6 @@ use server::protocol::v2::{
     SecurityMarks, SetFindingStateRequest, SetMuteRequest, UpdateSecurityMarksRequest,
 };
 use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use store::filter::Filter;
 use store::{Listing, Order, Store};
@@ -49,9 +48,12 @@ pub(super) async fn change(
 ) -> Result<()> {
     let store = Arc::new(Store::open_in(globals.database(), config.site()).await?);
     let names = meant(&store, args).await?;
-    if args.ids.is_empty() && !args.yes {
-        ensure!(confirmed(names.len(), change.verb())?, "nothing was changed");
-    }
+    let is_sure = args.yes || !args.ids.is_empty();
+    ask::whether_to_go_on(
+        &format!("{} findings will be {}.", names.len(), change.verb()),
+        "give --yes",
+        is_sure,
+    )?;
     let local = by_hand::methods(Arc::clone(&store), config);
     for name in &names {
         apply(&local, name, change).await.with_context(|| name.clone())?;
@@ -104,19 +106,6 @@ async fn all(store: &Store, filter: Filter) -> Result<Vec<String>> {
 fn name_of(document: &serde_json::Value) -> Result<String> {
     let name = document.get("name").and_then(serde_json::Value::as_str);
     Ok(name.context("a finding of the database has no name")?.to_owned())
-}
-
-/// Asks whoever sits before the terminal.
-fn confirmed(count: usize, verb: &str) -> Result<bool> {
-    let input = std::io::stdin();
-    if !input.is_terminal() {
-        bail!("{count} findings would be {verb}: nobody is there to be asked, so give --yes");
-    }
-    anstream::eprint!("{count} findings will be {verb}. Go on? [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    input.read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 async fn apply(local: &Local, name: &str, change: &Change<'_>) -> Result<()> {

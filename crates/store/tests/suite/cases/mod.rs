@@ -5,6 +5,7 @@ use crate::sandbox::{Older, Sandbox};
 mod changing;
 mod listing;
 mod moving;
+mod naming;
 mod previewing;
 mod querying;
 mod recording;
