@@ -7,6 +7,8 @@
 use crate::metrics::Metrics;
 use crate::rate::Buckets;
 use crate::refusal::Refusal;
+use crate::seats::network_of;
+use crate::seldom::Seldom;
 use crate::serve::Peer;
 use crate::token::{Role, Token};
 use evidence::Timestamp;
@@ -15,7 +17,7 @@ use http::{Extensions, HeaderMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::Store;
+use store::{Store, StoreError};
 
 /// Tells the time; the server reads no clock of its own.
 pub type Clock = fn() -> Timestamp;
@@ -26,11 +28,11 @@ const WRONG_WITHIN: Duration = Duration::from_secs(60);
 
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The token's number and name, for the audit trail.
-    pub name: String,
+    pub(crate) name: String,
     /// What the token may do.
-    pub role: Role,
+    pub(crate) role: Role,
 }
 
 /// Lets calls through.
@@ -40,6 +42,9 @@ pub struct Gate {
     metrics: Arc<Metrics>,
     calls: Mutex<Buckets<i64>>,
     wrong: Mutex<Buckets<IpAddr>>,
+    store_failed: Seldom,
+    token_refused: Seldom,
+    role_refused: Seldom,
 }
 
 impl Gate {
@@ -51,6 +56,9 @@ impl Gate {
             metrics,
             calls: Mutex::new(Buckets::new(calls_per_second, Duration::from_secs(1))),
             wrong: Mutex::new(Buckets::new(WRONG_LIMIT, WRONG_WITHIN)),
+            store_failed: Seldom::default(),
+            token_refused: Seldom::default(),
+            role_refused: Seldom::default(),
         }
     }
 
@@ -58,7 +66,7 @@ impl Gate {
         &self.store
     }
 
-    pub(crate) fn metrics(&self) -> &Metrics {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
@@ -77,6 +85,9 @@ impl Gate {
         let caller = self.identify(headers, extensions).await?;
         if caller.role < needed {
             let (needed, has) = (needed.as_str(), caller.role.as_str());
+            if let Some(left_out) = self.role_refused.turn(self.now()) {
+                tracing::warn!(left_out, "{} called {method}, which needs the role {needed}", caller.name);
+            }
             return Err(Refusal::Forbidden { method: method.to_owned(), needed, has });
         }
         Ok(caller)
@@ -96,7 +107,7 @@ impl Gate {
             return Err(self.refuse(peer, "this is no token of urva: send Authorization: Bearer urva_…"));
         };
         let found = self.store.find_token(&token.hash()).await.map_err(|error| {
-            tracing::error!("a token cannot be looked up: {error}");
+            self.complain(&error);
             Refusal::Unavailable
         })?;
         let now = self.now();
@@ -105,9 +116,8 @@ impl Gate {
             Some(token) if token.revoked_at.is_some() => Err(self.refuse(peer, "the token was revoked")),
             Some(token) if !token.is_valid(now) => Err(self.refuse(peer, "the token has expired")),
             Some(token) => {
-                let allowance = lock(&self.calls).take(token.id, now);
-                allowance.map_err(|_| Refusal::TooMany {
-                    description: "the token calls too often: wait a second".to_owned(),
+                lock(&self.calls).take(token.id, now).map_err(|wait| Refusal::TooMany {
+                    description: format!("the token calls too often: wait {} ms", wait.as_millis().max(1)),
                 })?;
                 let role = token.role.parse().map_err(|_| {
                     tracing::error!(token = token.id, "a token has a role that this urva does not know");
@@ -118,15 +128,26 @@ impl Gate {
         }
     }
 
-    /// Counts a token that opens nothing, and tells of it as long as its sender does not flood the log with them.
+    /// Counts a token that opens nothing, and tells of it.
     fn refuse(&self, peer: IpAddr, description: &'static str) -> Refusal {
         self.metrics.tokens_refused.inc();
-        if lock(&self.wrong).take(peer, self.now()).is_err() {
-            let description = "too many wrong tokens came from this address: wait a minute".to_owned();
+        let now = self.now();
+        if let Err(wait) = lock(&self.wrong).take(network_of(peer), now) {
+            let seconds = wait.as_secs() + 1;
+            let description = format!("too many wrong tokens came from this address: wait {seconds} s");
             return Refusal::TooMany { description };
         }
-        tracing::warn!(%peer, "a call was refused: {description}");
+        if let Some(left_out) = self.token_refused.turn(now) {
+            tracing::warn!(%peer, left_out, "a call was refused: {description}");
+        }
         Refusal::Unauthenticated { description }
+    }
+
+    /// Tells of a store that cannot be asked, which every call finds out anew.
+    pub(crate) fn complain(&self, error: &StoreError) {
+        if let Some(left_out) = self.store_failed.turn(self.now()) {
+            tracing::error!(left_out, "the store cannot be asked: {error}");
+        }
     }
 }
 

@@ -4,13 +4,12 @@
 
 use crate::answer;
 use crate::gate::Gate;
+use crate::openapi;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
 use std::sync::Arc;
-use store::Store;
 
 /// The format that Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -21,19 +20,19 @@ pub(crate) async fn healthz() -> &'static str {
 }
 
 /// Whether calls can be carried out, which is so while the store can be asked.
-pub(crate) async fn readyz(store: Arc<Store>) -> Response {
-    match store.latest_run().await {
+pub(crate) async fn readyz(gate: Arc<Gate>) -> Response {
+    match gate.store().latest_run().await {
         Ok(_) => "ok\n".into_response(),
         Err(error) => {
-            tracing::error!("the store cannot be asked: {error}");
+            gate.complain(&error);
             (StatusCode::SERVICE_UNAVAILABLE, "the store of findings cannot be reached\n").into_response()
         }
     }
 }
 
 /// The document of the API, which says nothing of what is in it.
-pub(crate) async fn openapi(document: Bytes) -> Response {
-    ([(CONTENT_TYPE, "application/json")], document).into_response()
+pub(crate) async fn openapi() -> Response {
+    ([(CONTENT_TYPE, "application/json")], openapi::TEXT.clone()).into_response()
 }
 
 /// The metrics, for whoever may read findings.

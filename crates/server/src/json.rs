@@ -16,29 +16,31 @@ pub(crate) fn descriptor<M: Name>() -> Result<MessageDescriptor, Refusal> {
     })
 }
 
-/// The message as JSON.
+/// The message as JSON. gRPC has values that JSON cannot write, such as a number that is none in a list of any values, or a time
+/// after the year 9999; they are refused.
 pub(crate) fn from_message<M: Message + Name>(message: &M) -> Result<Value, Refusal> {
-    let write = || -> Result<Value, String> {
-        let descriptor = descriptor::<M>().map_err(|error| error.to_string())?;
-        let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice());
-        serde_json::to_value(message.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
-    };
-    write().map_err(|error| {
-        tracing::error!("a {} cannot be written as JSON: {error}", M::full_name());
+    let message = DynamicMessage::decode(descriptor::<M>()?, message.encode_to_vec().as_slice());
+    let message = message.map_err(|error| {
+        tracing::error!("a {} cannot be read back: {error}", M::full_name());
         Refusal::Internal
+    })?;
+    serde_json::to_value(message).map_err(|error| {
+        Refusal::malformed("", format!("the {} has a value that JSON cannot write: {error}", M::NAME))
     })
 }
 
-/// The message that a JSON stands for. What the protocol does not know any more is left out.
+/// The message that a JSON stands for, or why it stands for none. What the protocol does not know any more is left out.
+pub(crate) fn read<M: Message + Name + Default>(json: &Value) -> Result<M, String> {
+    let descriptor = descriptor::<M>().map_err(|error| error.to_string())?;
+    let options = prost_reflect::DeserializeOptions::new().deny_unknown_fields(false);
+    let message = DynamicMessage::deserialize_with_options(descriptor, json, &options);
+    let bytes = message.map_err(|error| error.to_string())?.encode_to_vec();
+    M::decode(bytes.as_slice()).map_err(|error| error.to_string())
+}
+
+/// The same of what the store has.
 pub(crate) fn to_message<M: Message + Name + Default>(json: &Value) -> Result<M, Refusal> {
-    let read = || -> Result<M, String> {
-        let descriptor = descriptor::<M>().map_err(|error| error.to_string())?;
-        let options = prost_reflect::DeserializeOptions::new().deny_unknown_fields(false);
-        let message = DynamicMessage::deserialize_with_options(descriptor, json, &options);
-        let bytes = message.map_err(|error| error.to_string())?.encode_to_vec();
-        M::decode(bytes.as_slice()).map_err(|error| error.to_string())
-    };
-    read().map_err(|error| {
+    read(json).map_err(|error| {
         tracing::error!("a {} of the store cannot be read: {error}", M::full_name());
         Refusal::Internal
     })

@@ -15,25 +15,28 @@ mod mask;
 mod metrics;
 #[cfg(test)]
 mod mirror;
+mod name;
 mod openapi;
 mod rate;
 mod refusal;
 mod rest;
 mod router;
+mod seats;
+mod seldom;
 mod serve;
 mod service;
 mod tls;
+mod underway;
 
-pub mod name;
 pub mod protocol;
 pub mod token;
 
-pub use gate::{Caller, Clock, Gate};
+pub use gate::{Clock, Gate};
 pub use json::timestamp;
 pub use local::{Local, field_mask, to_json};
 pub use metrics::Metrics;
 pub use refusal::Refusal;
-pub use router::{api, router};
+pub use router::api;
 pub use serve::{Limits, serve};
 pub use service::Scopes;
 pub use tls::{Tls, TlsError};

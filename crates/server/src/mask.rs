@@ -12,19 +12,25 @@ const PATHS_LIMIT: usize = 256;
 
 /// A path that was read: the members of JSON from the message down.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Path(Vec<String>);
+pub(crate) struct Path {
+    members: Vec<String>,
+    /// Whether it goes on behind a list, and so means something in each of its elements.
+    is_in_list: bool,
+}
 
 impl Path {
     /// Reads a path in either spelling. Below a map comes one key, below `google.protobuf.Struct` nothing.
     pub(crate) fn parse(descriptor: &MessageDescriptor, path: &str) -> Option<Self> {
         let mut message = Some(descriptor.clone());
         let mut members = Vec::new();
+        let mut is_in_list = false;
         let mut rest = Some(path);
         while let Some(text) = rest {
             let (head, tail) = text.split_once('.').map_or((text, None), |(head, tail)| (head, Some(tail)));
             let within = message?;
             let field = within.get_field_by_name(head).or_else(|| within.get_field_by_json_name(head))?;
             members.push(field.json_name().to_owned());
+            is_in_list |= field.is_list() && tail.is_some();
             rest = tail;
             message = match field.kind() {
                 Kind::Message(_) if field.is_map() => {
@@ -41,27 +47,27 @@ impl Path {
                 _ => None,
             };
         }
-        Some(Self(members))
+        Some(Self { members, is_in_list })
     }
 
     /// The first member, which names the field of the message.
     pub(crate) fn field(&self) -> &str {
-        self.0.first().map_or("", String::as_str)
+        self.members.first().map_or("", String::as_str)
     }
 
     /// The path as it is written in JSON.
     pub(crate) fn to_json(&self) -> String {
-        self.0.join(".")
+        self.members.join(".")
     }
 
     fn copy(&self, from: &Value, to: &mut Value) {
-        copy(&self.0, from, to);
+        copy(&self.members, from, to);
     }
 
     /// Puts what `from` has at the path in the place of what `to` has there; where `from` has nothing, `to` loses it.
     pub(crate) fn replace(&self, from: &Value, to: &mut Value) {
-        let new = self.0.iter().try_fold(from, |value, member| value.get(member));
-        replace(&self.0, new, to);
+        let new = self.members.iter().try_fold(from, |value, member| value.get(member));
+        replace(&self.members, new, to);
     }
 }
 
@@ -135,6 +141,31 @@ pub(crate) fn read(
     mask.paths.iter().map(read).collect()
 }
 
+/// The same of a mask that says what is to be changed, which says it of whole lists only. Without a mask, `usual` is meant. What is not
+/// among `changeable`, by the fields' names in JSON, is refused.
+pub(crate) fn read_for_change(
+    descriptor: &MessageDescriptor,
+    mask: Option<prost_types::FieldMask>,
+    usual: &[&str],
+    is_changeable: impl Fn(&str) -> bool,
+) -> Result<Vec<Path>, Refusal> {
+    const FIELD: &str = "update_mask";
+    let mut mask = mask.unwrap_or_default();
+    if mask.paths.is_empty() {
+        mask.paths = usual.iter().map(|path| (*path).to_owned()).collect();
+    }
+    let paths = read(descriptor, FIELD, &mask)?;
+    if let Some(path) = paths.iter().find(|path| !is_changeable(path.field())) {
+        return Err(Refusal::malformed(FIELD, format!("{} is not changed by this method", path.to_json())));
+    }
+    if let Some(path) = paths.iter().find(|path| path.is_in_list) {
+        let (path, list) = (path.to_json(), path.field());
+        let description = format!("{path} lies in a list, which is changed as a whole: say {list}");
+        return Err(Refusal::malformed(FIELD, description));
+    }
+    Ok(paths)
+}
+
 /// What of a message lies at the paths.
 pub(crate) fn keep(message: &Value, paths: &[Path]) -> Value {
     let mut kept = Value::Object(Map::new());
@@ -197,6 +228,15 @@ mod tests {
             "state": "INACTIVE", "description": "d", "processes": finding()["processes"], "sourceProperties": {"Pod_Name": "db"},
         });
         assert_eq!(changed, expected);
+    }
+
+    #[test]
+    fn a_key_of_a_map_stays_as_somebody_chose_it() {
+        for path in ["contacts.SECURITY", "contacts.security_x"] {
+            let key = path.strip_prefix("contacts.").expect("a key");
+            let kept = keep(&json!({"contacts": {key: {}, "else": {}}}), &paths(&[path]));
+            assert_eq!(kept, json!({"contacts": {key: {}}}));
+        }
     }
 
     #[test]

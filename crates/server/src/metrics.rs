@@ -40,6 +40,7 @@ pub struct Metrics {
     pub(crate) connections_refused: Counter,
     pub(crate) requests_refused: Counter,
     pub(crate) tokens_refused: Counter,
+    pub(crate) unreadable: Counter,
 }
 
 impl Default for Metrics {
@@ -57,6 +58,7 @@ impl Default for Metrics {
             connections_refused: Counter::default(),
             requests_refused: Counter::default(),
             tokens_refused: Counter::default(),
+            unreadable: Counter::default(),
         };
         metrics.register();
         metrics
@@ -75,6 +77,8 @@ impl Metrics {
         registry.register("requests_refused", refused, self.requests_refused.clone());
         let refused = "Requests without a valid token";
         registry.register("tokens_refused", refused, self.tokens_refused.clone());
+        let left_out = "Findings and settings that were left out of a list, since they cannot be read back";
+        registry.register("unreadable", left_out, self.unreadable.clone());
     }
 
     /// Counts a call of `method`, which may be anything that a client wrote.

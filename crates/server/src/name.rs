@@ -8,23 +8,23 @@ use crate::refusal::Refusal;
 use std::fmt;
 
 /// The one location of findings in urva. A name without a location means the same.
-pub const LOCATION: &str = "global";
+pub(crate) const LOCATION: &str = "global";
 
 /// The longest id that is read. Ids that are made have tighter rules.
 const ID_LIMIT: usize = 128;
 
 /// What holds everything else: `organizations/ID`, `folders/ID` or `projects/ID`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// Which of the three.
-    pub kind: ScopeKind,
+    pub(crate) kind: ScopeKind,
     /// The number, or a project's id.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 /// The kinds of scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ScopeKind {
+pub(crate) enum ScopeKind {
     /// `organizations/`
     Organization,
     /// `folders/`
@@ -35,62 +35,62 @@ pub enum ScopeKind {
 
 /// `SCOPE` or `SCOPE/locations/global`: the parent of sources and rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScopeName {
+pub(crate) struct ScopeName {
     /// The scope.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// Whether the location was named.
-    pub located: bool,
+    pub(crate) located: bool,
 }
 
 /// `SCOPE/sources/ID`, with or without the location: the parent of findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceName {
+pub(crate) struct SourceName {
     /// The scope.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// The source, `None` for `-`, which means all.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// Whether the location was named.
-    pub located: bool,
+    pub(crate) located: bool,
 }
 
 /// `SOURCE/findings/ID`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FindingName {
+pub(crate) struct FindingName {
     /// The scope.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// The source's id.
-    pub source: String,
+    pub(crate) source: String,
     /// Whether the location was named.
-    pub located: bool,
+    pub(crate) located: bool,
     /// The finding's id.
-    pub finding: String,
+    pub(crate) finding: String,
 }
 
 /// `FINDING/externalSystems/ID`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExternalSystemName {
+pub(crate) struct ExternalSystemName {
     /// The finding.
-    pub finding: FindingName,
+    pub(crate) finding: FindingName,
     /// The system's id, such as `jira`.
-    pub system: String,
+    pub(crate) system: String,
 }
 
 /// What lies in a scope with or without the location: `SCOPE/muteConfigs/ID` and the like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberName {
+pub(crate) struct MemberName {
     /// The scope.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// Whether the location was named.
-    pub located: bool,
+    pub(crate) located: bool,
     /// Of which kind.
-    pub collection: Collection,
+    pub(crate) collection: Collection,
     /// Its id.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 /// Kinds of what lies in a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Collection {
+pub(crate) enum Collection {
     /// Rules by which findings are muted.
     MuteConfigs,
     /// Rules by which somebody is told of findings.
@@ -114,7 +114,7 @@ impl ScopeName {
     ///
     /// # Errors
     /// [`Refusal::Malformed`] with the field and the shape that was expected.
-    pub fn parse(field: &str, text: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(field: &str, text: &str) -> Result<Self, Refusal> {
         let mut parts = Parts::new(field, text, "SCOPE, or SCOPE/locations/global");
         let scope = parts.scope()?;
         let located = parts.location()?;
@@ -127,7 +127,7 @@ impl SourceName {
     ///
     /// # Errors
     /// [`Refusal::Malformed`] with the field and the shape that was expected.
-    pub fn parse(field: &str, text: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(field: &str, text: &str) -> Result<Self, Refusal> {
         let mut parts = Parts::new(field, text, "SCOPE/sources/ID, or SCOPE/sources/ID/locations/global");
         let scope = parts.scope()?;
         parts.literal("sources")?;
@@ -144,7 +144,7 @@ impl FindingName {
     ///
     /// # Errors
     /// [`Refusal::Malformed`] with the field and the shape that was expected.
-    pub fn parse(field: &str, text: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(field: &str, text: &str) -> Result<Self, Refusal> {
         let mut parts = Parts::new(field, text, Self::SHAPE);
         let name = Self::read(&mut parts)?;
         parts.end(name)
@@ -154,7 +154,7 @@ impl FindingName {
     ///
     /// # Errors
     /// [`Refusal::Malformed`] with the field and the shape that was expected.
-    pub fn parse_marks(field: &str, text: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse_marks(field: &str, text: &str) -> Result<Self, Refusal> {
         let mut parts = Parts::new(field, text, "FINDING/securityMarks");
         let name = Self::read(&mut parts)?;
         parts.literal("securityMarks")?;
@@ -177,7 +177,7 @@ impl ExternalSystemName {
     ///
     /// # Errors
     /// [`Refusal::Malformed`] with the field and the shape that was expected.
-    pub fn parse(field: &str, text: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(field: &str, text: &str) -> Result<Self, Refusal> {
         let mut parts = Parts::new(field, text, "FINDING/externalSystems/ID");
         let finding = FindingName::read(&mut parts)?;
         parts.literal("externalSystems")?;
@@ -191,7 +191,7 @@ impl MemberName {
     ///
     /// # Errors
     /// [`Refusal::Malformed`] with the field and the shape that was expected.
-    pub fn parse(field: &str, text: &str, collection: Collection) -> Result<Self, Refusal> {
+    pub(crate) fn parse(field: &str, text: &str, collection: Collection) -> Result<Self, Refusal> {
         let shape = match collection {
             Collection::MuteConfigs => {
                 "SCOPE/muteConfigs/ID, with or without locations/global before muteConfigs"
@@ -212,7 +212,7 @@ impl MemberName {
 ///
 /// # Errors
 /// [`Refusal::Malformed`] with the field.
-pub fn check_new_id(field: &str, id: &str) -> Result<(), Refusal> {
+pub(crate) fn check_new_id(field: &str, id: &str) -> Result<(), Refusal> {
     let is_good = (1..=63).contains(&id.len())
         && id.starts_with(|first: char| first.is_ascii_lowercase())
         && !id.ends_with('-')
@@ -225,7 +225,7 @@ pub fn check_new_id(field: &str, id: &str) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// [`Refusal::Malformed`] with the field.
-pub fn check_new_finding_id(field: &str, id: &str) -> Result<(), Refusal> {
+pub(crate) fn check_new_finding_id(field: &str, id: &str) -> Result<(), Refusal> {
     let is_good = (1..=32).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_good { Ok(()) } else { Err(Refusal::malformed(field, "must be 1 to 32 letters and digits")) }
 }

@@ -4,17 +4,23 @@
 //! Refuses: methods that urva does not offer.
 
 use crate::name::LOCATION;
-use crate::rest::{Place, Route, Routes};
+use crate::rest::{Place, ROUTES, Route};
+use crate::service;
+use bytes::Bytes;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+/// The document as a text, made when somebody asks for it the first time.
+pub(crate) static TEXT: LazyLock<Bytes> =
+    LazyLock::new(|| Bytes::from(document(&service::offered()).to_string()));
 
 /// The document. `offered` are the names of the methods that are in it.
-pub(crate) fn document(offered: &[String]) -> Value {
-    let routes = Routes::new();
+fn document(offered: &[String]) -> Value {
     let mut schemas = Schemas::default();
     let mut paths: Map<String, Value> = Map::new();
-    for route in routes.iter().filter(|route| offered.iter().any(|name| name == route.method.name())) {
+    for route in ROUTES.iter().filter(|route| offered.iter().any(|name| name == route.method.name())) {
         let (path, parameters) = path_of(route);
         let operation = operation(route, parameters, &mut schemas);
         paths.entry(path).or_insert_with(|| json!({}))[route.verb.as_str().to_lowercase()] = operation;
@@ -206,7 +212,6 @@ fn scalar(kind: &Kind) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service;
 
     #[test]
     fn each_method_that_is_offered_is_in_the_document_and_no_other() {

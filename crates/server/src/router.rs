@@ -6,16 +6,14 @@
 use crate::answer;
 use crate::gate::{Clock, Gate};
 use crate::health;
-use crate::openapi;
 use crate::protocol::longrunning::operations_server::{Operations, OperationsServer};
 use crate::protocol::v2::security_center_server::{SecurityCenter, SecurityCenterServer};
 use crate::rest::Rest;
-use crate::service::{self, Scopes, Service};
+use crate::service::{Scopes, Service};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bytes::Bytes;
 use http::Request;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,12 +23,12 @@ use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
-/// Calls of gRPC, to any service.
+/// Calls of gRPC, to any service, by callers who were let through.
 pub(crate) type Calls = BoxCloneSyncService<Request<Body>, Response, Infallible>;
 
 /// The API over what carries it out: gRPC and REST, each call through the gate. Bodies of more than `body_limit` bytes
 /// are refused.
-pub fn router<S: SecurityCenter, O: Operations>(
+pub(crate) fn router<S: SecurityCenter, O: Operations>(
     security_center: S,
     operations: O,
     gate: Arc<Gate>,
@@ -41,22 +39,20 @@ pub fn router<S: SecurityCenter, O: Operations>(
         operations: OperationsServer::new(operations).max_decoding_message_size(body_limit),
         gate: Arc::clone(&gate),
     };
-    let calls = BoxCloneSyncService::new(service_fn(move |request| services.clone().call(request)));
-    let rest = Rest::new(calls.clone(), body_limit);
-    let document = Bytes::from(openapi::document(&service::offered()).to_string());
+    let admitted = services.clone();
+    let calls = service_fn(move |request| {
+        let services = admitted.clone();
+        async move { Ok(services.dispatch(request).await) }
+    });
+    let rest = Rest::new(BoxCloneSyncService::new(calls), Arc::clone(&gate), body_limit);
     let (counted, asked) = (Arc::clone(&gate), gate);
     let router = Router::new()
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(move || health::readyz(Arc::clone(asked.store()))))
-        .route("/openapi.json", get(move || health::openapi(document)))
+        .route("/readyz", get(move || health::readyz(Arc::clone(&asked))))
+        .route("/openapi.json", get(health::openapi))
         .route("/metrics", get(move |request| health::metrics(Arc::clone(&counted), request)));
     router.fallback(move |request: Request<Body>| async move {
-        if answer::is_grpc(&request) {
-            let Ok(response) = calls.oneshot(request).await;
-            response
-        } else {
-            rest.answer(request).await
-        }
+        if answer::is_grpc(&request) { services.call(request).await } else { rest.answer(request).await }
     })
 }
 
@@ -64,10 +60,10 @@ pub fn router<S: SecurityCenter, O: Operations>(
 const BODY_LIMIT: usize = 4 << 20;
 
 /// The API over a store: all methods that urva offers, and those of the operations that they begin. Called within tokio's runtime,
-/// where it watches mute rules from then on.
+/// where it carries out what is queued, and watches mute rules, from then on.
 pub fn api(store: Arc<Store>, gate: Gate, clock: Clock, scopes: Scopes) -> Router {
-    let service = Service::new(store, clock, scopes);
-    tokio::spawn(service.clone().watch_rules());
+    let service = Service::new(store, clock, scopes).served(Arc::clone(gate.metrics()));
+    tokio::spawn(service.clone().carry_on());
     router(service.clone(), service, Arc::new(gate), BODY_LIMIT)
 }
 
@@ -90,7 +86,7 @@ impl<S, O> Clone for Services<S, O> {
 
 impl<S: SecurityCenter, O: Operations> Services<S, O> {
     /// Carries out a call, where it may be made, and counts it.
-    async fn call(self, mut request: Request<Body>) -> Result<Response, Infallible> {
+    async fn call(self, mut request: Request<Body>) -> Response {
         let gate = Arc::clone(&self.gate);
         let began = gate.now();
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
@@ -103,7 +99,7 @@ impl<S: SecurityCenter, O: Operations> Services<S, O> {
         };
         let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
         gate.metrics().count(&method, code, gate.now().since(began));
-        Ok(response)
+        response
     }
 
     async fn dispatch(self, request: Request<Body>) -> Response {
@@ -156,7 +152,7 @@ mod tests {
         let body = r#"{"state": "INACTIVE", "eventTime": "2026-01-02T03:04:05.500Z", "attackExposure": {"score": 0.5}}"#;
         let expected = json!({
             "name": "organizations/1/sources/2/findings/3", "state": "INACTIVE", "eventTime": "2026-01-02T03:04:05.500Z",
-            "description": "state event_time", "attackExposure": {"score": 0.5},
+            "description": "state eventTime", "attackExposure": {"score": 0.5},
         });
         check(&Method::PATCH, &format!("{FINDING}?updateMask=state,eventTime"), body, &(200, expected));
         let expected = json!({"name": "organizations/1/sources/2/findings/3", "state": 2});
@@ -226,6 +222,43 @@ mod tests {
             &" ".repeat(4097),
             (400, "INVALID_ARGUMENT", "longer than 4096 bytes"),
         );
+    }
+
+    #[tokio::test]
+    async fn a_body_is_not_read_before_it_is_known_whose_it_is() {
+        let mirrored = mirrored().await;
+        let app = mirrored.router(4096);
+        let status = |request: Request<Body>| async {
+            let Ok(response) = app.clone().oneshot(request).await;
+            response.status()
+        };
+        let patch = |body: Body| Request::patch(FINDING).body(body).expect("a request");
+        // It would be waited for for ever, was it read.
+        let endless = || Body::new(Never);
+        assert_eq!(status(patch(endless())).await, StatusCode::UNAUTHORIZED);
+        let viewer = mirrored.token(2, crate::token::Role::Viewer).await;
+        assert_eq!(status(crate::mirror::with(patch(endless()), &viewer)).await, StatusCode::FORBIDDEN);
+        assert_eq!(status(mirrored.with_token(patch(Body::from("x")))).await, StatusCode::BAD_REQUEST);
+        let text = mirrored.metrics.text();
+        for code in ["UNAUTHENTICATED", "PERMISSION_DENIED", "INVALID_ARGUMENT"] {
+            let line = format!("urva_server_calls_total{{method=\"UpdateFinding\",code=\"{code}\"}} 1");
+            assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+        }
+    }
+
+    /// A body that never comes.
+    struct Never;
+
+    impl axum::body::HttpBody for Never {
+        type Data = bytes::Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Infallible>>> {
+            std::task::Poll::Pending
+        }
     }
 
     #[tokio::test]

@@ -6,9 +6,13 @@
 //! A client that sends or reads slowly costs a connection for a bounded time, and nothing else.
 
 use crate::answer;
+use crate::gate::Clock;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+use crate::seats::{Seat, Seats};
+use crate::seldom::Seldom;
 use crate::tls::Tls;
+use crate::underway::Requests;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
@@ -21,12 +25,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::{interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::{ServiceExt, service_fn};
 
@@ -35,12 +39,17 @@ use tower::{ServiceExt, service_fn};
 pub struct Limits {
     /// Connections at once; more are closed at once.
     pub connections: usize,
-    /// Requests that are worked on at once; more are refused.
+    /// Connections at once from one address, or one network of 64 bits of IPv6; more are closed at once.
+    pub connections_of_one_address: usize,
+    /// Requests at once, each until its answer was taken; more are refused.
     pub requests: usize,
     /// How long the beginning of a connection, and the headers of each request, may take.
     pub headers_within: Duration,
-    /// How long a request may take from its headers to its answer, the body included.
+    /// How long a request may take from its headers to its answer, the body included; and at least how long the client has to
+    /// take the answer, which ends its connection after four times as long at the most.
     pub answer_within: Duration,
+    /// How long a connection stays open without a request, and twice as long at the most.
+    pub idle_within: Duration,
     /// How long connections may go on when the server is told to stop.
     pub end_within: Duration,
 }
@@ -49,9 +58,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
+            connections_of_one_address: 256,
             requests: 256,
             headers_within: Duration::from_secs(10),
             answer_within: Duration::from_secs(30),
+            idle_within: Duration::from_secs(300),
             end_within: Duration::from_millis(700),
         }
     }
@@ -76,6 +87,7 @@ pub async fn serve(
     tls: Option<Tls>,
     app: Router,
     limits: Limits,
+    clock: Clock,
     metrics: Arc<Metrics>,
     stop: impl Future<Output = ()>,
 ) {
@@ -83,9 +95,11 @@ pub async fn serve(
         app,
         limits,
         tls: tls.map(|tls| TlsAcceptor::from(tls.0)),
-        requests: Semaphore::new(limits.requests),
+        permits: Arc::new(Semaphore::new(limits.requests)),
         metrics,
     });
+    let seats = Arc::new(Seats::new(limits.connections, limits.connections_of_one_address));
+    let (full, failed) = (Seldom::default(), Seldom::default());
     let (stopping, is_stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
@@ -96,17 +110,23 @@ pub async fn serve(
                 host.metrics.connections.dec();
             }
             accepted = listener.accept() => match accepted {
-                Ok(_) if connections.len() >= limits.connections => {
-                    host.metrics.connections_refused.inc();
-                    tracing::warn!("a connection was closed: {} are open", limits.connections);
-                }
                 Ok((stream, peer)) => {
-                    host.metrics.connections.inc();
-                    connections.spawn(Arc::clone(&host).converse(stream, peer, is_stopping.clone()));
+                    if let Some(seat) = seats.take(peer.ip()) {
+                        host.metrics.connections.inc();
+                        connections.spawn(Arc::clone(&host).converse(stream, peer, seat, is_stopping.clone()));
+                        continue;
+                    }
+                    host.metrics.connections_refused.inc();
+                    if let Some(left_out) = full.turn(clock()) {
+                        let open = connections.len();
+                        tracing::warn!(open, left_out, peer = %peer.ip(), "a connection was closed: too many are open");
+                    }
                 }
                 Err(error) => {
-                    tracing::error!("no connection can be accepted: {error}");
-                    tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+                    if let Some(left_out) = failed.turn(clock()) {
+                        tracing::error!(left_out, "no connection can be accepted: {error}");
+                    }
+                    sleep(ACCEPT_AGAIN_AFTER).await;
                 }
             },
         }
@@ -114,7 +134,7 @@ pub async fn serve(
     drop(listener);
     let _ = stopping.send(true);
     let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.end_within, all).await.is_err() {
+    if timeout(limits.end_within, all).await.is_err() {
         tracing::warn!("{} connections are cut", connections.len());
     }
 }
@@ -123,7 +143,7 @@ struct Host {
     app: Router,
     limits: Limits,
     tls: Option<TlsAcceptor>,
-    requests: Semaphore,
+    permits: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
@@ -132,6 +152,7 @@ impl Host {
         self: Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
+        _seat: Seat,
         is_stopping: watch::Receiver<bool>,
     ) {
         if let Err(error) = bound_writing(&stream, self.limits.answer_within) {
@@ -140,13 +161,15 @@ impl Host {
         let Some(acceptor) = self.tls.clone() else {
             return self.speak_http(stream, peer, is_stopping).await;
         };
-        match tokio::time::timeout(self.limits.headers_within, acceptor.accept(stream)).await {
+        match timeout(self.limits.headers_within, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => self.speak_http(stream, peer, is_stopping).await,
             Ok(Err(error)) => tracing::debug!("a connection has no TLS: {error}"),
             Err(_) => tracing::debug!("a connection was silent"),
         }
     }
 
+    /// Answers until the client ends it, or does one of the things that hyper does not bound by itself: it never says which protocol
+    /// it speaks, does not take an answer, or wants nothing any more.
     async fn speak_http<S>(
         self: Arc<Self>,
         stream: S,
@@ -155,38 +178,49 @@ impl Host {
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let builder = self.builder();
-        let limit = self.limits.headers_within;
-        let has_asked = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&has_asked);
+        let (builder, limits, requests) = (self.builder(), self.limits, Requests::default());
+        let counted = requests.clone();
         let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            Arc::clone(&self).answer(request, peer.ip())
+            Arc::clone(&self).answer(request, peer.ip(), counted.clone())
         });
         let mut connection =
             pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
         let mut stop = pin!(async move {
             let _ = is_stopping.wait_for(|stop| *stop).await;
         });
-        let mut silence = pin!(tokio::time::sleep(limit));
+        let mut silence = pin!(sleep(limits.headers_within));
         let mut watches_silence = true;
+        // Both are over at once for the first time, and only look.
+        let (mut look_for_stuck, mut look_for_idle) =
+            (interval(limits.answer_within * 2), interval(limits.idle_within));
+        let (mut begun_then, mut begun_long_ago) = (0, None);
         loop {
             tokio::select! {
                 _ = connection.as_mut() => return,
                 () = silence.as_mut(), if watches_silence => {
-                    // What hyper does not bound by itself: a connection that never says which protocol it speaks.
-                    if !has_asked.load(Ordering::Relaxed) {
+                    if requests.begun() == 0 {
                         return;
                     }
                     watches_silence = false;
                 }
-                () = stop.as_mut() => {
-                    connection.as_mut().graceful_shutdown();
-                    let _ = connection.as_mut().await;
-                    return;
+                _ = look_for_stuck.tick() => {
+                    if requests.is_stuck_since(begun_then) {
+                        return tracing::debug!(%peer, "a connection was cut: it does not take an answer");
+                    }
+                    begun_then = requests.begun();
                 }
+                _ = look_for_idle.tick() => {
+                    if begun_long_ago.is_some_and(|begun| requests.is_idle_since(begun)) {
+                        break;
+                    }
+                    begun_long_ago = Some(requests.begun());
+                }
+                () = stop.as_mut() => break,
             }
         }
+        // What is under way goes on, for as long as it may; when the server is told to stop, that is cut short.
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(limits.answer_within, connection.as_mut()).await;
     }
 
     fn builder(&self) -> auto::Builder<TokioExecutor> {
@@ -204,23 +238,28 @@ impl Host {
         self: Arc<Self>,
         request: Request<hyper::body::Incoming>,
         peer: IpAddr,
+        requests: Requests,
     ) -> Result<Response, Infallible> {
+        let mut underway = requests.begin();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         let is_grpc = answer::is_grpc(&request);
-        let Ok(_permit) = self.requests.try_acquire() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             self.metrics.requests_refused.inc();
             let description = format!("{} requests are being worked on: try again", self.limits.requests);
-            return Ok(answer::refuse_request(is_grpc, Refusal::TooMany { description }));
+            let refused = answer::refuse_request(is_grpc, Refusal::TooMany { description });
+            return Ok(underway.answer(refused));
         };
+        underway.hold(permit);
         let answered = self.app.clone().oneshot(request);
-        match tokio::time::timeout(self.limits.answer_within, answered).await {
-            Ok(answer) => answer,
+        let response = match timeout(self.limits.answer_within, answered).await {
+            Ok(answer) => answer?,
             Err(_) => {
                 self.metrics.requests_refused.inc();
-                Ok(answer::refuse_request(is_grpc, Refusal::TooSlow))
+                answer::refuse_request(is_grpc, Refusal::TooSlow)
             }
-        }
+        };
+        Ok(underway.answer(response))
     }
 }
 
@@ -235,7 +274,7 @@ fn bound_writing(stream: &TcpStream, within: Duration) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mirror::mirrored;
+    use crate::mirror::{NOON, mirrored};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
 
@@ -249,7 +288,7 @@ mod tests {
         let (stop, is_stopped) = oneshot::channel::<()>();
         let mirrored = mirrored().await;
         let app = mirrored.router(BODY_LIMIT);
-        let server = tokio::spawn(serve(listener, None, app, limits, Arc::default(), async {
+        let server = tokio::spawn(serve(listener, None, app, limits, || NOON, Arc::default(), async {
             let _ = is_stopped.await;
         }));
         let mut client = TcpStream::connect(address).await.expect("a connection");
@@ -305,8 +344,80 @@ mod tests {
         let limits = Limits { requests: 0, ..Limits::default() };
         let answer = converse(limits, &format!("{REQUEST}Content-Length: 2\r\n\r\n{{}}")).await;
         assert!(answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{answer}");
-        let answer = converse(Limits { connections: 0, ..Limits::default() }, "").await;
-        assert_eq!(answer, "");
+        for limits in [
+            Limits { connections: 0, ..Limits::default() },
+            Limits { connections_of_one_address: 0, ..Limits::default() },
+        ] {
+            assert_eq!(converse(limits, "").await, "");
+        }
+    }
+
+    /// Frames of HTTP/2 by hand: <https://www.rfc-editor.org/rfc/rfc9113#section-4.1>.
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
+        let mut frame = length[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        frame
+    }
+
+    /// What a client of HTTP/2 begins with, whose windows are of `window` bytes.
+    fn greeting(window: u32) -> Vec<u8> {
+        let mut settings = vec![0, 4];
+        settings.extend(window.to_be_bytes());
+        [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &settings)].concat()
+    }
+
+    /// `GET /healthz`, in literal headers that no table knows (`:method: GET` and `:scheme: http` are of the static one).
+    fn get(stream: u32) -> Vec<u8> {
+        let mut headers = vec![0x82, 0x86, 0x04, 8];
+        headers.extend(b"/healthz");
+        headers.extend([0x01, 4]);
+        headers.extend(b"urva");
+        frame(1, 5, stream, &headers)
+    }
+
+    /// All that comes until the server closes the connection, by kinds of frames.
+    async fn kinds(limits: Limits, sent: &[u8]) -> Vec<u8> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        let address = listener.local_addr().expect("its address");
+        let (stop, is_stopped) = oneshot::channel::<()>();
+        let app = mirrored().await.router(BODY_LIMIT);
+        let server = tokio::spawn(serve(listener, None, app, limits, || NOON, Arc::default(), async {
+            let _ = is_stopped.await;
+        }));
+        let mut client = TcpStream::connect(address).await.expect("a connection");
+        client.write_all(sent).await.expect("a server that listens");
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer).await;
+        drop(stop);
+        server.await.expect("a server that ends");
+        let (mut kinds, mut rest) = (Vec::new(), answer.as_slice());
+        while let [a, b, c, kind, _, _, _, _, _, behind @ ..] = rest {
+            kinds.push(*kind);
+            let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+            rest = behind.get(length..).unwrap_or_default();
+        }
+        kinds
+    }
+
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const GOAWAY: u8 = 7;
+
+    #[tokio::test]
+    async fn a_client_of_http2_that_takes_no_answer_is_cut_off() {
+        let limits = Limits { answer_within: SOON, ..Limits::default() };
+        let kinds = kinds(limits, &[greeting(0), get(1)].concat()).await;
+        assert!(!kinds.contains(&DATA), "{kinds:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_http2_that_nobody_uses_is_closed_in_order() {
+        let limits = Limits { idle_within: SOON, ..Limits::default() };
+        let kinds = kinds(limits, &[greeting(65_535), get(1)].concat()).await;
+        assert!([HEADERS, DATA, GOAWAY].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
     }
 
     #[tokio::test]
@@ -316,9 +427,10 @@ mod tests {
         let (stop, is_stopped) = oneshot::channel::<()>();
         let mirrored = mirrored().await;
         let app = mirrored.router(BODY_LIMIT);
-        let server = tokio::spawn(serve(listener, None, app, Limits::default(), Arc::default(), async {
-            let _ = is_stopped.await;
-        }));
+        let server =
+            tokio::spawn(serve(listener, None, app, Limits::default(), || NOON, Arc::default(), async {
+                let _ = is_stopped.await;
+            }));
         let mut client = TcpStream::connect(address).await.expect("a connection");
         client.write_all(REQUEST.as_bytes()).await.expect("a server that listens");
         drop(stop);

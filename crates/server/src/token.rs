@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
+use evidence::Sha256;
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,7 +38,7 @@ impl Token {
 
     /// What the store keeps of it. 256 random bits need neither salt nor a slow hash.
     pub fn hash(&self) -> [u8; 32] {
-        Sha256::digest(self.0.as_bytes()).into()
+        Sha256::of(self.0.as_bytes()).0
     }
 }
 

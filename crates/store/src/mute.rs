@@ -1,10 +1,12 @@
-//! Mute rules, as they take effect on what is recorded: which of them a finding meets, and what its document says then.
+//! Mute rules, as they take effect on what is recorded: which of them a finding meets.
 
+use crate::audit::By;
 use crate::filter::Filter;
+use crate::mute_info;
 use crate::settings::{Kind, all};
 use crate::sql::Connection;
 use evidence::Timestamp;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 /// The rules at the time of a transaction, in the order of their ids.
 pub(crate) struct Rules(Vec<Rule>);
@@ -26,7 +28,7 @@ impl Rules {
 
     /// Mutes a finding that a rule is about, unless somebody has decided about it before. `at` is the time of its latest event.
     pub(crate) fn apply(&self, document: &mut Json, resource: &Json, at: Timestamp) {
-        if self.0.is_empty() || document.pointer("/muteInfo/staticMute").is_some() {
+        if self.0.is_empty() || mute_info::is_decided(document) {
             return;
         }
         let mut whole = document.clone();
@@ -52,26 +54,7 @@ impl Rule {
     }
 
     fn mute(&self, document: &mut Json, at: Timestamp) {
-        let Some(members) = document.as_object_mut() else { return };
-        let info = members.entry("muteInfo").or_insert_with(|| json!({}));
-        if self.is_dynamic {
-            let records = info
-                .as_object_mut()
-                .map(|info| info.entry("dynamicMuteRecords").or_insert_with(|| json!([])));
-            let Some(records) = records.and_then(Json::as_array_mut) else { return };
-            if records.iter().any(|record| record.get("muteConfig") == Some(&json!(self.name))) {
-                return;
-            }
-            records.push(json!({"muteConfig": self.name, "matchTime": at.to_string()}));
-        } else if info.get("staticMute").is_none() {
-            info["staticMute"] = json!({"state": "MUTED", "applyTime": at.to_string()});
-        } else {
-            return;
-        }
-        if members.get("mute").and_then(Json::as_str) != Some("MUTED") {
-            members.insert("mute".to_owned(), "MUTED".into());
-            members.insert("muteInitiator".to_owned(), self.name.as_str().into());
-            members.insert("muteUpdateTime".to_owned(), at.to_string().into());
-        }
+        let by = By { actor: &self.name, at };
+        if self.is_dynamic { mute_info::meet(document, &by) } else { mute_info::decide_once(document, &by) }
     }
 }

@@ -20,6 +20,9 @@ pub enum Kind {
     MuteConfig,
     /// `NotificationConfig`.
     NotificationConfig,
+    /// Work on many findings that goes on after its call was answered. It is no message of the protocol, and not in the audit
+    /// trail; what it does to findings is.
+    Operation,
 }
 
 impl Kind {
@@ -29,6 +32,7 @@ impl Kind {
             Self::Source => "sources",
             Self::MuteConfig => "muteConfigs",
             Self::NotificationConfig => "notificationConfigs",
+            Self::Operation => "operations",
         }
     }
 }
@@ -138,7 +142,11 @@ fn missing(kind: Kind, id: &str) -> StoreError {
     StoreError::NoSuchSetting { name: format!("{}/{id}", kind.as_str()) }
 }
 
-async fn read(connection: &mut Connection, kind: Kind, id: &str) -> Result<Option<Json>, sqlx::Error> {
+pub(crate) async fn read(
+    connection: &mut Connection,
+    kind: Kind,
+    id: &str,
+) -> Result<Option<Json>, sqlx::Error> {
     let query = sql("SELECT id, CAST(document AS TEXT) FROM settings WHERE kind = $1 AND id = $2");
     let found = connection.first::<Setting>(query.bind(kind.as_str()).bind(id)).await?;
     Ok(found.map(|setting| setting.document))

@@ -2,57 +2,62 @@
 //!
 //! Owns: the way from HTTP to the gRPC services and back. It knows no method by name; [`routes`] reads them from the
 //! protocol.
-//! Refuses: a second way to the handlers. What holds for a gRPC call (token, role, limits) holds for REST because it
-//! is one.
+//! Refuses: a second way to the handlers; and reading a body before it is known whose it is.
 
 mod request;
 mod routes;
 mod template;
 
 use crate::answer;
+use crate::gate::Gate;
 use crate::refusal::Refusal;
 use crate::router::Calls;
 use crate::service::CONFIRM;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, TE};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, TE};
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost_reflect::MethodDescriptor;
 pub(crate) use request::Style;
 use routes::Found;
-pub(crate) use routes::{Route, Routes};
+pub(crate) use routes::{ROUTES, Route};
 use std::sync::Arc;
 use template::Binding;
 pub(crate) use template::Place;
-use tonic::Status;
+use tonic::{Code, Status};
 use tower::ServiceExt;
 
 /// Bytes in front of a message of gRPC: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
-/// The face of REST to `calls`.
+/// The face of REST to `calls`, which are made by those whom the gate let through.
 #[derive(Clone)]
 pub(crate) struct Rest {
-    routes: Arc<Routes>,
     calls: Calls,
+    gate: Arc<Gate>,
     /// The longest body that is read.
     body_limit: usize,
 }
 
 impl Rest {
-    pub(crate) fn new(calls: Calls, body_limit: usize) -> Self {
-        Self { routes: Arc::new(Routes::new()), calls, body_limit }
+    pub(crate) fn new(calls: Calls, gate: Arc<Gate>, body_limit: usize) -> Self {
+        Self { calls, gate, body_limit }
     }
 
     /// Answers a request.
     pub(crate) async fn answer(self, request: Request<Body>) -> Response {
         let (verb, uri) = (request.method().clone(), request.uri().clone());
-        match self.routes.find(&verb, uri.path()) {
+        match ROUTES.find(&verb, uri.path()) {
             Found::Route(route, bindings) => {
+                let began = self.gate.now();
                 let (style, answer) = self.call(route, &bindings, request).await;
-                match answer.and_then(|message| answer::write(&route.method.output(), &message, style)) {
+                let answer =
+                    answer.and_then(|message| answer::write(&route.method.output(), &message, style));
+                let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
+                self.gate.metrics().count(route.method.name(), code, self.gate.now().since(began));
+                match answer {
                     Ok(json) => answer::json(StatusCode::OK, json),
                     Err(status) => answer::refuse(&status, style),
                 }
@@ -85,7 +90,11 @@ impl Rest {
         bindings: &[Binding<'_>],
         request: Request<Body>,
     ) -> (Style, Result<Bytes, Status>) {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        match self.gate.admit(&parts.headers, &parts.extensions, route.method.name()).await {
+            Ok(caller) => parts.extensions.insert(caller),
+            Err(refusal) => return (Style::default(), Err(refusal.into())),
+        };
         let body = match self.read(body).await {
             Ok(body) => body,
             Err(refusal) => return (Style::default(), Err(refusal.into())),
@@ -140,10 +149,8 @@ fn call_of(
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     let mut call = Request::post(path).version(Version::HTTP_2).header(TE, "trailers");
     call = call.header(CONTENT_TYPE, "application/grpc");
-    for name in [AUTHORIZATION, HeaderName::from_static(CONFIRM)] {
-        if let Some(value) = parts.headers.get(&name) {
-            call = call.header(name, value);
-        }
+    if let Some(said) = parts.headers.get(CONFIRM) {
+        call = call.header(CONFIRM, said);
     }
     let mut call = call.body(Body::from(framed.freeze())).map_err(|_| Refusal::Internal)?;
     *call.extensions_mut() = parts.extensions.clone();

@@ -190,43 +190,23 @@ fn set_leaf(
 /// A field mask is paths, separated by commas, in either spelling.
 fn set_mask(message: &mut DynamicMessage, field: &FieldDescriptor, text: &str) -> Result<(), Refusal> {
     let paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
-    let new: Vec<Value> = paths.map(|path| Value::String(snake_case(path))).collect();
+    let new: Vec<Value> = paths.map(|path| Value::String(path.to_owned())).collect();
     let mask = message.get_field_mut(field).as_message_mut().ok_or(Refusal::Internal)?;
     let paths = mask.descriptor().get_field_by_name("paths").ok_or(Refusal::Internal)?;
     mask.get_field_mut(&paths).as_list_mut().ok_or(Refusal::Internal)?.extend(new);
     Ok(())
 }
 
-/// A path as messages spell it. What follows one of these is a key that somebody chose, and stays as it is.
-fn snake_case(path: &str) -> String {
-    let mut is_key = false;
-    let parts = path.split('.').map(|part| {
-        if is_key {
-            return part.to_owned();
-        }
-        is_key = matches!(part, "sourceProperties" | "source_properties" | "marks");
-        part.chars().fold(String::new(), |mut out, letter| {
-            if letter.is_ascii_uppercase() {
-                out.push('_');
-            }
-            out.push(letter.to_ascii_lowercase());
-            out
-        })
-    });
-    parts.collect::<Vec<_>>().join(".")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::v2;
-    use crate::rest::routes::{Found, Routes};
+    use crate::rest::routes::{Found, ROUTES};
     use http::Method;
 
     fn request<M: Message + Default>(verb: &Method, target: &str, body: &str) -> Result<(M, Style), Refusal> {
-        let routes = Routes::new();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let Found::Route(route, bindings) = routes.find(verb, path) else { panic!("{path} has no route") };
+        let Found::Route(route, bindings) = ROUTES.find(verb, path) else { panic!("{path} has no route") };
         let (encoded, style) = read(route, &bindings, query, body.as_bytes())?;
         Ok((M::decode(encoded.as_slice()).expect("a message"), style))
     }
@@ -259,15 +239,13 @@ mod tests {
             filter: "state=\"ACTIVE\"".to_owned(),
             order_by: "event_time desc".to_owned(),
             page_size: 7,
-            field_mask: Some(prost_types::FieldMask {
-                paths: vec!["finding.next_steps".to_owned(), "finding.source_properties.Pod_Name".to_owned()],
-            }),
+            field_mask: Some(prost_types::FieldMask { paths: vec!["finding.state".to_owned()] }),
             ..Default::default()
         };
         let filter = "filter=state%3D%22ACTIVE%22";
         for query in [
-            "orderBy=event_time+desc&pageSize=7&fieldMask=finding.nextSteps,finding.sourceProperties.Pod_Name",
-            "order_by=event_time%20desc&page_size=7&field_mask=finding.next_steps,finding.source_properties.Pod_Name",
+            "orderBy=event_time+desc&pageSize=7&fieldMask=finding.state",
+            "order_by=event_time%20desc&page_size=7&field_mask=finding.state",
         ] {
             check(&Method::GET, &format!("{LIST}?{filter}&{query}"), "", &expected);
         }
@@ -291,7 +269,16 @@ mod tests {
             Some(prost_types::Timestamp { seconds: 1_767_323_045, nanos: 500_000_000 })
         );
         assert!(finding.source_properties.contains_key("Pod_Name"));
-        assert_eq!(message.update_mask.expect("a mask").paths, ["state", "event_time"]);
+        assert_eq!(message.update_mask.expect("a mask").paths, ["state", "eventTime"]);
+    }
+
+    #[test]
+    fn a_key_in_a_mask_stays_as_it_is() {
+        let target = format!("{FINDING}?updateMask=contacts.SECURITY,sourceProperties.Pod_Name");
+        let (message, _) =
+            request::<v2::UpdateFindingRequest>(&Method::PATCH, &target, "{}").expect("a request");
+        let paths = message.update_mask.expect("a mask").paths;
+        assert_eq!(paths, ["contacts.SECURITY", "sourceProperties.Pod_Name"]);
     }
 
     #[test]
@@ -339,8 +326,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_query_and_any_body_are_read_or_refused(query: String, body: Vec<u8>) {
-            let routes = Routes::new();
-            let Found::Route(route, bindings) = routes.find(&Method::PATCH, FINDING) else { panic!("a route") };
+            let Found::Route(route, bindings) = ROUTES.find(&Method::PATCH, FINDING) else { panic!("a route") };
             let _ = read(route, &bindings, &query, &body);
             let _ = read(route, &bindings, &query, b"{}");
         }

@@ -4,10 +4,11 @@
 //! Refuses: routes written by hand, but for those of operations, which Google keeps in its service's configuration
 //! rather than in the protocol.
 
-use super::template::{BadEncoding, Binding, Template};
+use super::template::{BadEncoding, Binding, Template, parts};
 use crate::protocol;
 use http::Method;
 use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage, Value};
+use std::sync::LazyLock;
 
 /// Where the body of a request belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,9 @@ impl Route {
 #[derive(Debug)]
 pub(crate) struct Routes(Vec<Route>);
 
+/// Those of the protocol, which is a part of the program.
+pub(crate) static ROUTES: LazyLock<Routes> = LazyLock::new(Routes::read);
+
 /// What a request means.
 pub(crate) enum Found<'a> {
     Route(&'a Route, Vec<Binding<'a>>),
@@ -63,7 +67,7 @@ const OPERATIONS: [&str; 3] = ["organizations", "folders", "projects"];
 
 impl Routes {
     /// Reads the annotations.
-    pub(crate) fn new() -> Self {
+    fn read() -> Self {
         let methods: Vec<MethodDescriptor> =
             protocol::services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
         let mut routes: Vec<Route> = methods.iter().flat_map(numbered).collect();
@@ -75,8 +79,9 @@ impl Routes {
     /// The route of a request.
     pub(crate) fn find(&self, verb: &Method, path: &str) -> Found<'_> {
         let mut others: Vec<&Method> = Vec::new();
+        let Some(parts) = parts(path) else { return Found::Nothing };
         for route in &self.0 {
-            match route.template.bind(path) {
+            match route.template.bind(&parts) {
                 None => {}
                 Some(_) if route.verb != *verb => others.push(&route.verb),
                 Some(Ok(bindings)) => return Found::Route(route, bindings),
@@ -179,8 +184,7 @@ mod tests {
 
     #[track_caller]
     fn check(verb: &Method, path: &str, method: &str, bindings: &[(&str, &str)]) {
-        let routes = Routes::new();
-        let Found::Route(route, bound) = routes.find(verb, path) else { panic!("{path} has no route") };
+        let Found::Route(route, bound) = ROUTES.find(verb, path) else { panic!("{path} has no route") };
         assert_eq!(route.method.name(), method);
         let bound: Vec<(&str, &str)> = bound.iter().map(|(field, value)| (*field, value.as_str())).collect();
         assert_eq!(bound, bindings);
@@ -188,11 +192,10 @@ mod tests {
 
     #[test]
     fn each_method_of_security_command_center_has_a_route() {
-        let routes = Routes::new();
         let (mut methods, mut paths) = (0, 0);
         for service in protocol::services() {
             for method in service.methods().filter(|method| method.name() != "WaitOperation") {
-                let own = routes.iter().filter(|route| route.method == method).count();
+                let own = ROUTES.iter().filter(|route| route.method == method).count();
                 assert!(own > 0, "{} has no route", method.full_name());
                 (methods, paths) = (methods + 1, paths + own);
             }
@@ -228,12 +231,11 @@ mod tests {
 
     #[test]
     fn a_path_of_another_method_names_what_it_takes() {
-        let routes = Routes::new();
-        let Found::OtherVerbs(verbs) = routes.find(&Method::PUT, "/v2/organizations/1/sources/-/findings")
+        let Found::OtherVerbs(verbs) = ROUTES.find(&Method::PUT, "/v2/organizations/1/sources/-/findings")
         else {
             panic!("it has other methods")
         };
         assert_eq!(verbs, [&Method::GET, &Method::POST]);
-        assert!(matches!(routes.find(&Method::GET, "/v1/organizations/1/sources"), Found::Nothing));
+        assert!(matches!(ROUTES.find(&Method::GET, "/v1/organizations/1/sources"), Found::Nothing));
     }
 }

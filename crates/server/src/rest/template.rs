@@ -45,6 +45,11 @@ struct Variable {
 #[error("the path is not percent-encoded UTF-8")]
 pub(crate) struct BadEncoding;
 
+/// The parts of a path; `None` where it does not begin with `/`.
+pub(crate) fn parts(path: &str) -> Option<Vec<&str>> {
+    path.strip_prefix('/').map(|path| path.split('/').collect())
+}
+
 /// The value of a field that stands in a path.
 pub(crate) type Binding<'a> = (&'a str, String);
 
@@ -102,14 +107,16 @@ impl Template {
         self.variables.iter().map(|variable| variable.field.as_str())
     }
 
-    /// The fields' values in `path`, which begins with `/` and is still encoded; `None` where it has another shape.
-    pub(crate) fn bind(&self, path: &str) -> Option<Result<Vec<Binding<'_>>, BadEncoding>> {
-        let mut path = path.strip_prefix('/')?;
-        if let Some(verb) = &self.verb {
-            path = path.strip_suffix(verb.as_str())?.strip_suffix(':')?;
-        }
-        let parts: Vec<&str> = path.split('/').collect();
-        self.fits(&parts).then(|| self.variables.iter().map(|one| one.bind(&parts)).collect())
+    /// The fields' values in a path, by its parts, which are still encoded; `None` where it has another shape.
+    pub(crate) fn bind(&self, parts: &[&str]) -> Option<Result<Vec<Binding<'_>>, BadEncoding>> {
+        let Some(verb) = &self.verb else { return self.bind_all(parts) };
+        let (last, first) = parts.split_last()?;
+        let last = last.strip_suffix(verb.as_str())?.strip_suffix(':')?;
+        self.bind_all(&[first, &[last]].concat())
+    }
+
+    fn bind_all(&self, parts: &[&str]) -> Option<Result<Vec<Binding<'_>>, BadEncoding>> {
+        self.fits(parts).then(|| self.variables.iter().map(|one| one.bind(parts)).collect())
     }
 
     fn fits(&self, parts: &[&str]) -> bool {
@@ -160,7 +167,8 @@ mod tests {
     #[track_caller]
     fn check(template: &str, path: &str, expected: Option<&[(&str, &str)]>) {
         let template = Template::parse(template).expect("a template");
-        let bound = template.bind(path).map(|bound| bound.expect("an encoding"));
+        let bound =
+            parts(path).and_then(|parts| template.bind(&parts).map(|bound| bound.expect("an encoding")));
         let expected = expected.map(|pairs| {
             pairs.iter().map(|(field, value)| (*field, (*value).to_owned())).collect::<Vec<_>>()
         });
@@ -210,14 +218,14 @@ mod tests {
         );
         check(template, "/v2/projects/../sources/%00", Some(&[("name", "projects/../sources/\0")]));
         let template = Template::parse(template).unwrap();
-        assert_eq!(template.bind("/v2/projects/%FF/sources/1"), Some(Err(BadEncoding)));
+        assert_eq!(template.bind(&["v2", "projects", "%FF", "sources", "1"]), Some(Err(BadEncoding)));
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_is_read_or_refused(template: String, path: String) {
             if let Some(template) = Template::parse(&template) {
-                let _ = template.bind(&path);
+                let _ = template.bind(&path.split('/').collect::<Vec<_>>());
             }
         }
     }

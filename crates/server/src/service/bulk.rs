@@ -1,11 +1,10 @@
 //! Work on many findings, which goes on after its call was answered, and can be asked for.
 //!
-//! Owns: muting in bulk, and what dynamic mute rules do to findings that are there already.
-//! Refuses: remembering work across a restart of the server. What was changed stays changed, and the call can be made again.
+//! Owns: the queue of such work, which lies in the store, so that a restart forgets nothing of it; and carrying it out, one after the other.
+//! Refuses: doing half of it. What ended early is done again from the beginning, which changes nothing a second time.
 
-use super::change::apply_mute;
 use super::findings::filter;
-use super::{Call, Service, page};
+use super::{Call, Service, explain, mute_configs, page};
 use crate::name::{Collection, MemberName, ScopeName};
 use crate::protocol::longrunning::operation::Result as Outcome;
 use crate::protocol::longrunning::{
@@ -14,88 +13,81 @@ use crate::protocol::longrunning::{
 };
 use crate::protocol::rpc;
 use crate::protocol::v2::bulk_mute_findings_request::MuteState;
-use crate::protocol::v2::finding::Mute;
 use crate::protocol::v2::{BulkMuteFindingsRequest, BulkMuteFindingsResponse};
 use crate::refusal::{Refusal, any};
 use evidence::Timestamp;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::time::Duration;
-use store::StoreError;
 use store::filter::Filter;
+use store::mute_info::{Decision, decide};
+use store::{By, Kind, Setting, StoreError};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tonic::Status;
 
-/// Work that is remembered, and that goes on at the same time.
+/// Work that is remembered, and bulk mutes that are waited for.
 const KEPT: usize = 1_000;
-const AT_ONCE: usize = 8;
-/// How often a call that waits looks again, and how long it waits at the most.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const QUEUED: usize = 100;
+/// How often a call that waits looks again where another process does the work, and how long it waits at the most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 const WAIT_LIMIT: Duration = Duration::from_secs(20);
+/// What the ids of work on a mute rule begin with. Others are numbers.
+const OF_RULE: &str = "rule-";
 
-/// All work of this server, by its number.
+/// Tells that there is work, and that some is done.
 #[derive(Default)]
-pub(crate) struct Works(Mutex<BTreeMap<u64, Option<Outcome>>>);
-
-/// Does its part to one finding.
-type Change = Box<dyn Fn(&mut Value, &Call) + Send + Sync>;
-
-/// What is to be done with findings.
-pub(super) struct Work {
-    action: &'static str,
-    filter: Filter,
-    change: Change,
+pub(crate) struct Bell {
+    queued: Notify,
+    done: Notify,
 }
 
-impl Work {
-    fn mute(filter: Filter, mute: Mute) -> Self {
-        let change = move |document: &mut Value, call: &Call| apply_mute(document, mute, call);
-        Self { action: "BulkMuteFindings", filter, change: Box::new(change) }
-    }
-
-    /// What a dynamic rule does to findings that are there.
-    pub(super) fn follow(rule: String, text: &str) -> Result<Self, Refusal> {
-        let change = move |document: &mut Value, call: &Call| {
-            let mut records = records(document);
-            if !records.iter().any(|record| record["muteConfig"] == json!(rule)) {
-                records.push(json!({"muteConfig": rule, "matchTime": call.at.to_string()}));
-                settle(document, records, &rule, call);
-            }
-        };
-        let filter = filter("mute_config.filter", text)?;
-        Ok(Self { action: "FollowMuteConfig", filter, change: Box::new(change) })
-    }
-
-    /// What a dynamic rule that is gone leaves behind is taken back.
-    pub(super) fn withdraw(rule: String) -> Result<Self, Refusal> {
-        let change = move |document: &mut Value, call: &Call| {
-            let mut records = records(document);
-            let count = records.len();
-            records.retain(|record| record["muteConfig"] != json!(rule));
-            if records.len() < count {
-                settle(document, records, &rule, call);
-            }
-        };
-        let filter = filter("mute_config.filter", "mute=\"MUTED\"")?;
-        Ok(Self { action: "WithdrawMuteConfig", filter, change: Box::new(change) })
+impl Bell {
+    /// Waits until something is queued, for so long at the most.
+    pub(super) async fn wait(&self, at_most: Duration) {
+        let _ = timeout(at_most, self.queued.notified()).await;
     }
 }
 
-/// The dynamic rules that a finding meets.
-fn records(document: &Value) -> Vec<Value> {
-    let records = document.pointer("/muteInfo/dynamicMuteRecords").and_then(Value::as_array);
-    records.cloned().unwrap_or_default()
+/// Work as the store keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    actor: String,
+    at: Timestamp,
+    work: Work,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    done: Option<Done>,
 }
 
-/// Writes the rules that a finding meets, and what follows from them where nobody has decided about it.
-fn settle(document: &mut Value, records: Vec<Value>, rule: &str, call: &Call) {
-    let mute = if records.is_empty() { Mute::Undefined } else { Mute::Muted };
-    document["muteInfo"]["dynamicMuteRecords"] = Value::Array(records);
-    let is_decided = document.pointer("/muteInfo/staticMute").is_some();
-    if !is_decided && document["mute"] != json!(mute.as_str_name()) {
-        document["mute"] = json!(mute.as_str_name());
-        document["muteInitiator"] = json!(rule);
-        document["muteUpdateTime"] = json!(call.at.to_string());
+#[derive(Debug, Serialize, Deserialize)]
+enum Work {
+    /// Findings of this filter are decided about.
+    Mute { filter: String, mute: String },
+    /// Findings are brought to what a mute rule says now, or to its being gone.
+    Rule { id: String },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Done {
+    Well,
+    Failed { code: i32, message: String },
+}
+
+impl Kept {
+    fn read(setting: &Setting) -> Option<Self> {
+        let kept = serde_json::from_value(setting.document.clone());
+        kept.inspect_err(|error| tracing::error!("the operation {} cannot be read: {error}", setting.id)).ok()
+    }
+
+    fn write(&self) -> Result<Value, Refusal> {
+        serde_json::to_value(self).map_err(|error| {
+            tracing::error!("an operation cannot be written: {error}");
+            Refusal::Internal
+        })
+    }
+
+    fn by(&self) -> By<'_> {
+        By { actor: &self.actor, at: self.at }
     }
 }
 
@@ -108,46 +100,131 @@ pub(super) async fn mute(
     let parent = ScopeName::parse("parent", &request.parent)?;
     service.scopes.check(&parent.scope)?;
     let mute = match request.mute_state() {
-        MuteState::Undefined => Mute::Undefined,
-        MuteState::Muted | MuteState::Unspecified => Mute::Muted,
+        MuteState::Undefined => Decision::Undefined,
+        MuteState::Muted | MuteState::Unspecified => Decision::Muted,
     };
-    let number = begin(service, call, Ok(Work::mute(filter("filter", &request.filter)?, mute)))?;
-    operation(service, number)
+    let filter = filter("filter", &request.filter)?.to_string();
+    check_room(service).await?;
+    let work = Work::Mute { filter, mute: mute.as_str().to_owned() };
+    let document = Kept { actor: call.actor.clone(), at: call.at, work, done: None }.write()?;
+    // The time, or the next number where that is taken.
+    for number in call.at.0.. {
+        let id = number.to_string();
+        let added = service.store.add_operation(&id, &document).await;
+        if added.map_err(|error| explain(error, "operations"))? {
+            service.bell.queued.notify_one();
+            return operation(service, &Setting { id, document });
+        }
+    }
+    Err(Refusal::Internal)
 }
 
-/// Begins some work; returns its number.
-pub(super) fn begin(service: &Service, call: &Call, work: Result<Work, Refusal>) -> Result<u64, Refusal> {
-    let work = work?;
-    let number = service.works.begin(call.at)?;
-    let (service, call) = (service.clone(), call.clone());
-    tokio::spawn(async move {
-        let outcome = match carry_out(&service, &call, &work).await {
-            Ok(changed) => {
-                tracing::info!(changed, action = work.action, "findings were changed");
-                Outcome::Response(any(&BulkMuteFindingsResponse {}))
-            }
-            Err(error) => {
-                let status = Status::from(super::explain(error, work.action));
-                Outcome::Error(rpc::Status {
-                    code: status.code() as i32,
-                    message: status.message().to_owned(),
-                    details: Vec::new(),
-                })
-            }
+/// Refuses one more where too many wait.
+async fn check_room(service: &Service) -> Result<(), Refusal> {
+    let all = all(service).await.map_err(|error| explain(error, "operations"))?;
+    if all.iter().filter(|setting| Kept::read(setting).is_some_and(|kept| kept.done.is_none())).count()
+        < QUEUED
+    {
+        return Ok(());
+    }
+    let description = format!("{QUEUED} operations are under way: wait until one is done");
+    Err(Refusal::TooMany { description })
+}
+
+/// Forgets the oldest that are done, where there are too many.
+async fn forget_old(service: &Service) -> Result<(), StoreError> {
+    let all = all(service).await?;
+    let done = all.iter().filter(|setting| Kept::read(setting).is_none_or(|kept| kept.done.is_some()));
+    for Setting { id, document } in done.take(all.len().saturating_sub(KEPT)) {
+        service.store.end_operation(id, document, None).await?;
+    }
+    Ok(())
+}
+
+/// Changes a mute rule, and has the findings brought to what it says then. That is queued before, so that nothing is forgotten where
+/// urva ends in between, and after, where it may have been carried out too early.
+pub(super) async fn with_rule<T>(
+    service: &Service,
+    call: &Call,
+    rule: Option<&str>,
+    change: impl Future<Output = T>,
+) -> Result<T, Refusal> {
+    let Some(id) = rule else { return Ok(change.await) };
+    queue_rule(service, call, id).await?;
+    let changed = change.await;
+    queue_rule(service, call, id).await?;
+    service.bell.queued.notify_one();
+    Ok(changed)
+}
+
+async fn queue_rule(service: &Service, call: &Call, id: &str) -> Result<(), Refusal> {
+    let work = Work::Rule { id: id.to_owned() };
+    let document = Kept { actor: call.actor.clone(), at: call.at, work, done: None }.write()?;
+    let put = service.store.put_operation(&format!("{OF_RULE}{id}"), &document).await;
+    put.map_err(|error| explain(error, id))
+}
+
+/// All work, the oldest first, that on rules last.
+async fn all(service: &Service) -> Result<Vec<Setting>, StoreError> {
+    let mut all: Vec<Setting> = Vec::new();
+    loop {
+        let after = all.last().map(|setting| setting.id.clone());
+        let page = service.store.settings(Kind::Operation, after.as_deref(), 1_000).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// Carries out all that is queued. What the store is not there for is tried again the next time.
+pub(super) async fn carry_out(service: &Service) -> Result<(), StoreError> {
+    for setting in all(service).await? {
+        let Some(mut kept) = Kept::read(&setting).filter(|kept| kept.done.is_none()) else { continue };
+        let outcome = match &kept.work {
+            Work::Mute { filter, mute } => mute_all(service, filter, mute, &kept.by()).await,
+            Work::Rule { id } => mute_configs::settle(service, id, &kept.by()).await,
         };
-        service.works.lock().insert(number, Some(outcome));
-    });
-    Ok(number)
+        kept.done = Some(match outcome {
+            Ok(changed) => {
+                tracing::info!(changed, operation = setting.id, "an operation is done");
+                Done::Well
+            }
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(error) => {
+                let status = Status::from(explain(error, &setting.id));
+                Done::Failed { code: status.code() as i32, message: status.message().to_owned() }
+            }
+        });
+        // What cannot be written is forgotten, rather than done again and again.
+        let ended = kept.write().ok();
+        // A rule that was changed meanwhile is queued anew, and looked at again.
+        service.store.end_operation(&setting.id, &setting.document, ended.as_ref()).await?;
+        service.bell.done.notify_waiters();
+    }
+    forget_old(service).await
 }
 
-/// One transaction after the other, so that others are not kept from writing for long.
-async fn carry_out(service: &Service, call: &Call, work: &Work) -> Result<u64, StoreError> {
-    let by = call.by();
+async fn mute_all(service: &Service, filter: &str, mute: &str, by: &By<'_>) -> Result<u64, StoreError> {
+    let (Ok(filter), Some(decision)) = (Filter::parse(filter), Decision::parse(mute)) else {
+        tracing::error!("a bulk mute that was queued is not understood any more");
+        return Ok(0);
+    };
+    let change = |document: &mut Value| decide(document, decision, by);
+    change_all(service, &filter, by, "BulkMuteFindings", change).await
+}
+
+/// Changes all findings that are meant, in one transaction after the other, so that others are not kept from writing for long.
+pub(super) async fn change_all(
+    service: &Service,
+    filter: &Filter,
+    by: &By<'_>,
+    action: &str,
+    change: impl Fn(&mut Value),
+) -> Result<u64, StoreError> {
     let (mut changed, mut after) = (0, None);
     loop {
-        let change = |document: &mut Value| (work.change)(document, call);
-        let some = service.store.change_some(None, &work.filter, after, &by, work.action, change);
-        let (count, next) = some.await?;
+        let (count, next) = service.store.change_some(None, filter, after, by, action, &change).await?;
         changed += count;
         match next {
             Some(_) => after = next,
@@ -156,47 +233,22 @@ async fn carry_out(service: &Service, call: &Call, work: &Work) -> Result<u64, S
     }
 }
 
-impl Works {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Option<Outcome>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A number for new work: the time, or the next one where that is taken.
-    fn begin(&self, at: Timestamp) -> Result<u64, Refusal> {
-        let mut all = self.lock();
-        if all.values().filter(|outcome| outcome.is_none()).count() >= AT_ONCE {
-            let description = format!("{AT_ONCE} operations are under way: wait until one is done");
-            return Err(Refusal::TooMany { description });
-        }
-        while all.len() >= KEPT {
-            let Some(oldest) = all.iter().find(|(_, outcome)| outcome.is_some()).map(|(number, _)| *number)
-            else {
-                break;
-            };
-            all.remove(&oldest);
-        }
-        let number = all.last_key_value().map_or(at.0, |(last, _)| at.0.max(last.saturating_add(1)));
-        all.insert(number, None);
-        Ok(number)
-    }
+fn operation(service: &Service, setting: &Setting) -> Result<Operation, Refusal> {
+    let kept = Kept::read(setting).ok_or(Refusal::Internal)?;
+    let result = kept.done.map(|done| match done {
+        Done::Well => Outcome::Response(any(&BulkMuteFindingsResponse {})),
+        Done::Failed { code, message } => Outcome::Error(rpc::Status { code, message, details: Vec::new() }),
+    });
+    let name = format!("{}/operations/{}", service.scopes.root(), setting.id);
+    Ok(Operation { name, metadata: None, done: result.is_some(), result })
 }
 
-fn name_of(service: &Service, number: u64) -> String {
-    format!("{}/operations/{number}", service.scopes.root())
-}
-
-fn operation(service: &Service, number: u64) -> Result<Operation, Refusal> {
-    let name = name_of(service, number);
-    let outcome = service.works.lock().get(&number).cloned();
-    let outcome = outcome.ok_or_else(|| Refusal::NotFound { name: name.clone() })?;
-    Ok(Operation { name, metadata: None, done: outcome.is_some(), result: outcome })
-}
-
-/// The number in a name; one that cannot be a number is of no operation.
-fn number_of(service: &Service, text: &str) -> Result<u64, Refusal> {
-    let name = MemberName::parse("name", text, Collection::Operations)?;
-    service.scopes.check(&name.scope)?;
-    name.id.parse().map_err(|_| Refusal::NotFound { name: text.to_owned() })
+/// The operation of this name, as the store has it.
+async fn find(service: &Service, text: &str) -> Result<Setting, Refusal> {
+    let MemberName { scope, id, .. } = MemberName::parse("name", text, Collection::Operations)?;
+    service.scopes.check(&scope)?;
+    let document = service.store.setting(Kind::Operation, &id).await;
+    Ok(Setting { document: document.map_err(|error| explain(error, text))?, id })
 }
 
 /// `GetOperation`.
@@ -205,7 +257,7 @@ pub(super) async fn get(
     _: &Call,
     request: GetOperationRequest,
 ) -> Result<Operation, Refusal> {
-    operation(service, number_of(service, &request.name)?)
+    operation(service, &find(service, &request.name).await?)
 }
 
 /// `ListOperations`.
@@ -214,20 +266,15 @@ pub(super) async fn list(
     _: &Call,
     request: ListOperationsRequest,
 ) -> Result<ListOperationsResponse, Refusal> {
-    const LIST: &str = "operations";
-    let parent = request.name.strip_suffix("/operations").unwrap_or(&request.name);
-    service.scopes.check(&ScopeName::parse("name", parent)?.scope)?;
     if !request.filter.is_empty() {
         return Err(Refusal::malformed("filter", "operations cannot be filtered: leave it out"));
     }
-    let size = page::size(request.page_size)?;
-    let after = page::last(LIST, &request.page_token)?.and_then(|last| last.parse::<u64>().ok());
-    let numbers: Vec<u64> = service.works.lock().keys().copied().collect();
-    let behind = numbers.into_iter().filter(|number| after.is_none_or(|after| *number > after));
-    let mut numbers: Vec<String> = behind.take(size as usize + 1).map(|number| number.to_string()).collect();
-    let next_page_token = page::cut(&mut numbers, size, LIST, |number| number);
-    let operations = numbers.iter().filter_map(|number| operation(service, number.parse().ok()?).ok());
-    Ok(ListOperationsResponse { operations: operations.collect(), next_page_token, unreachable: Vec::new() })
+    let parent = request.name.strip_suffix("/operations").unwrap_or(&request.name);
+    service.scopes.check(&ScopeName::parse("name", parent)?.scope)?;
+    let read = |setting: &Setting| operation(service, setting).map_err(|error| error.to_string());
+    let (operations, next_page_token) =
+        page::of(service, Kind::Operation, request.page_size, &request.page_token, read).await?;
+    Ok(ListOperationsResponse { operations, next_page_token, unreachable: Vec::new() })
 }
 
 /// `DeleteOperation`: forgets work that is done.
@@ -236,33 +283,39 @@ pub(super) async fn delete(
     _: &Call,
     request: DeleteOperationRequest,
 ) -> Result<(), Refusal> {
-    let number = number_of(service, &request.name)?;
-    if !operation(service, number)?.done {
+    let setting = find(service, &request.name).await?;
+    if !operation(service, &setting)?.done {
         return Err(Refusal::NotNow {
             description: "the operation is under way: wait until it is done".to_owned(),
         });
     }
-    service.works.lock().remove(&number);
-    Ok(())
+    let forgotten = service.store.end_operation(&setting.id, &setting.document, None).await;
+    forgotten.map(drop).map_err(|error| explain(error, &request.name))
 }
 
-/// `WaitOperation`.
+/// `WaitOperation`. Where nobody carries out what is queued, this does.
 pub(super) async fn wait(
     service: &Service,
     _: &Call,
     request: WaitOperationRequest,
 ) -> Result<Operation, Refusal> {
-    let number = number_of(service, &request.name)?;
+    if !service.carries_on {
+        carry_out(service).await.map_err(|error| explain(error, &request.name))?;
+    }
     let asked = request.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).unwrap_or(WAIT_LIMIT);
     let wait = async {
-        while !operation(service, number)?.done {
-            tokio::time::sleep(LOOK_EVERY).await;
+        loop {
+            let done = service.bell.done.notified();
+            let found = operation(service, &find(service, &request.name).await?)?;
+            if found.done {
+                return Ok(found);
+            }
+            let _ = timeout(LOOK_EVERY, done).await;
         }
-        Ok::<(), Refusal>(())
     };
-    // An operation that is still under way is answered as it is.
-    if let Ok(looked) = tokio::time::timeout(asked.min(WAIT_LIMIT), wait).await {
-        looked?;
+    match timeout(asked.min(WAIT_LIMIT), wait).await {
+        Ok(found) => found,
+        // An operation that is still under way is answered as it is.
+        Err(_) => operation(service, &find(service, &request.name).await?),
     }
-    operation(service, number)
 }

@@ -5,10 +5,11 @@ use super::{Call, Service, explain, required};
 use crate::json;
 use crate::mask::{self, Path};
 use crate::name::{FindingName, SourceName, check_new_finding_id};
-use crate::protocol::v2::finding::{Mute, State};
+use crate::protocol::v2::finding::State;
 use crate::protocol::v2::{self, Finding};
 use crate::refusal::Refusal;
 use serde_json::{Value, json};
+use store::mute_info::{Decision, decide};
 use store::{Kind, StoreError};
 
 /// Fields that no client sets by a finding: urva sets them, or a method of their own does.
@@ -25,6 +26,8 @@ const SET_BY_URVA: [&str; 10] = [
     "externalSystems",
 ];
 const MARKS: &str = "securityMarks";
+/// The source in which nobody but urva has findings.
+const OWN_SOURCE: &str = "urva";
 
 /// The longest category and resource name.
 const TEXT_LIMIT: usize = 255;
@@ -49,6 +52,11 @@ pub(super) async fn create(
 async fn add(service: &Service, call: &Call, name: &FindingName, given: Value) -> Result<Finding, Refusal> {
     let parent =
         SourceName { scope: name.scope.clone(), source: Some(name.source.clone()), located: name.located };
+    if name.source == OWN_SOURCE {
+        let description =
+            format!("the source {OWN_SOURCE} has urva's own findings only: create one of your own");
+        return Err(Refusal::NotNow { description });
+    }
     let source = service.store.setting(Kind::Source, &name.source).await;
     let source = source.map_err(|error| explain(error, &parent.to_string()))?;
     let mut document = given;
@@ -100,16 +108,18 @@ pub(super) async fn update(
     let name = FindingName::parse("finding.name", &finding.name)?;
     service.scopes.check(&name.scope)?;
     let given = json::from_message(&finding)?;
-    let mask = request.update_mask.unwrap_or_default();
-    let paths = mask::read(&json::descriptor::<Finding>()?, "update_mask", &mask)?;
-    if let Some(path) = paths.iter().find(|path| SET_BY_URVA.contains(&path.field()) || path.field() == MARKS)
-    {
-        let description = format!("{} is not changed by this method", path.to_json());
-        return Err(Refusal::malformed("update_mask", description));
-    }
+    let is_clients = |field: &str| !SET_BY_URVA.contains(&field) && field != MARKS;
+    let paths = mask::read_for_change(&json::descriptor::<Finding>()?, request.update_mask, &[], is_clients)?;
     let change = |document: &mut Value| {
         overwrite(document, &given, &paths);
-        check(document)
+        check(document)?;
+        // Two members of one group of which there may be one, such as `ipRules.allowed` and `ipRules.denied`.
+        json::read::<Finding>(document).map(drop).map_err(|error| {
+            Refusal::malformed(
+                "update_mask",
+                format!("the change makes something that is no finding: {error}"),
+            )
+        })
     };
     let changed =
         service.store.change_finding(&name.source, &name.finding, &call.by(), "UpdateFinding", change).await;
@@ -156,28 +166,9 @@ pub(super) async fn set_mute(
     call: &Call,
     request: v2::SetMuteRequest,
 ) -> Result<Finding, Refusal> {
-    let mute = match request.mute() {
-        Mute::Unspecified => return Err(Refusal::malformed("mute", "must be MUTED, UNMUTED or UNDEFINED")),
-        mute => mute,
-    };
-    change(service, call, &request.name, "SetMute", |document| apply_mute(document, mute, call)).await
-}
-
-/// Somebody's decision stands above what rules say; `UNDEFINED` takes it back.
-pub(super) fn apply_mute(document: &mut Value, mute: Mute, call: &Call) {
-    let mut info = document.get("muteInfo").cloned().filter(Value::is_object).unwrap_or_else(|| json!({}));
-    if mute == Mute::Undefined {
-        info.as_object_mut().map(|info| info.remove("staticMute"));
-    } else {
-        info["staticMute"] = json!({"state": mute.as_str_name(), "applyTime": call.at.to_string()});
-    }
-    let has_rule =
-        info.get("dynamicMuteRecords").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty());
-    let result = if mute == Mute::Undefined && has_rule { Mute::Muted } else { mute };
-    document["mute"] = json!(result.as_str_name());
-    document["muteInitiator"] = json!(call.actor);
-    document["muteUpdateTime"] = json!(call.at.to_string());
-    document["muteInfo"] = info;
+    let wrong = || Refusal::malformed("mute", "must be MUTED, UNMUTED or UNDEFINED");
+    let decision = Decision::parse(request.mute().as_str_name()).ok_or_else(wrong)?;
+    change(service, call, &request.name, "SetMute", |document| decide(document, decision, &call.by())).await
 }
 
 /// Changes a finding of any source.

@@ -20,8 +20,8 @@ pub(super) async fn update(
     let given = required("external_system", request.external_system)?;
     let name = ExternalSystemName::parse("external_system.name", &given.name)?;
     service.scopes.check(&name.finding.scope)?;
-    let mask = request.update_mask.unwrap_or_default();
-    let paths = mask::read(&json::descriptor::<ExternalSystem>()?, "update_mask", &mask)?;
+    let descriptor = json::descriptor::<ExternalSystem>()?;
+    let paths = mask::read_for_change(&descriptor, request.update_mask, &[], |_| true)?;
     let given = json::from_message(&given)?;
     let change = |document: &mut Value| {
         let known = document["externalSystems"].get(&name.system).cloned();

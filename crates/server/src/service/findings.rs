@@ -10,6 +10,7 @@ use crate::protocol::v2::{self, Finding};
 use crate::refusal::Refusal;
 use prost_types::FieldMask;
 use serde_json::Value;
+use std::borrow::Cow;
 use store::filter::Filter;
 use store::{Grouping, Listing, Order, Stored};
 
@@ -33,9 +34,12 @@ pub(super) async fn list(
     let listed = service.store.list(&listing).await.map_err(|error| explain(error, &request.parent))?;
     let count = service.store.count(listing.source.as_deref(), &listing.filter).await;
     let count = count.map_err(|error| explain(error, &request.parent))?;
-    let results: Result<_, Refusal> = listed.findings.iter().map(|stored| wanted.result(stored)).collect();
+    let named = listed.findings.iter().map(|stored| {
+        let name = format!("findings/{}/{}", stored.source, stored.id);
+        (name, wanted.result(stored))
+    });
     Ok(v2::ListFindingsResponse {
-        list_findings_results: results?,
+        list_findings_results: service.readable(named),
         next_page_token: listed.next.unwrap_or_default(),
         total_size: i32::try_from(count).unwrap_or(i32::MAX),
     })
@@ -115,13 +119,16 @@ impl Wanted {
         self.finding.is_empty() || self.finding.iter().any(|path| path.field() == field)
     }
 
-    fn result(&self, stored: &Stored) -> Result<ListFindingsResult, Refusal> {
-        let only = |document: &Value, paths: &[Path]| {
-            if paths.is_empty() { document.clone() } else { mask::keep(document, paths) }
-        };
+    fn result(&self, stored: &Stored) -> Result<ListFindingsResult, String> {
+        fn only<'a>(document: &'a Value, paths: &[Path]) -> Cow<'a, Value> {
+            match paths {
+                [] => Cow::Borrowed(document),
+                paths => Cow::Owned(mask::keep(document, paths)),
+            }
+        }
         Ok(ListFindingsResult {
-            finding: Some(json::to_message(&only(&stored.document, &self.finding))?),
-            resource: Some(json::to_message(&only(&stored.resource, &self.resource))?),
+            finding: Some(json::read(&only(&stored.document, &self.finding))?),
+            resource: Some(json::read(&only(&stored.resource, &self.resource))?),
         })
     }
 }

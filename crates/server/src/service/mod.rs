@@ -13,8 +13,11 @@ mod notifications;
 mod page;
 mod scopes;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use crate::gate::{Caller, Clock};
+use crate::metrics::Metrics;
 use crate::protocol::longrunning::operations_server::Operations;
 use crate::protocol::longrunning::{
     DeleteOperationRequest, GetOperationRequest, ListOperationsRequest, ListOperationsResponse, Operation,
@@ -23,7 +26,8 @@ use crate::protocol::longrunning::{
 use crate::protocol::v2::security_center_server::SecurityCenter;
 use crate::protocol::v2::{self, Finding, MuteConfig, NotificationConfig, SecurityMarks, Source};
 use crate::refusal::Refusal;
-use bulk::Works;
+use crate::seldom::Seldom;
+use bulk::Bell;
 use evidence::Timestamp;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -33,8 +37,8 @@ use tonic::{Request, Response, Status};
 
 pub use scopes::Scopes;
 
-/// How often rules that have expired are looked for.
-const LOOK_FOR_EXPIRED_EVERY: Duration = Duration::from_secs(30);
+/// How often rules that have expired are looked for, and work that another process queued, such as a command.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Carries out the methods.
 #[derive(Clone)]
@@ -42,7 +46,11 @@ pub(crate) struct Service {
     store: Arc<Store>,
     clock: Clock,
     scopes: Arc<Scopes>,
-    works: Arc<Works>,
+    metrics: Arc<Metrics>,
+    bell: Arc<Bell>,
+    unreadable: Arc<Seldom>,
+    /// Whether somebody carries out what is queued.
+    carries_on: bool,
 }
 
 /// The header by which a caller says that a wide mute rule is meant, and what it says.
@@ -76,20 +84,47 @@ fn capital(word: &str) -> String {
 }
 
 impl Service {
+    /// Methods for one who calls them, and waits for what they begin.
     pub(crate) fn new(store: Arc<Store>, clock: Clock, scopes: Scopes) -> Self {
-        Self { store, clock, scopes: Arc::new(scopes), works: Arc::default() }
+        let (metrics, bell, unreadable) = (Arc::default(), Arc::default(), Arc::default());
+        Self { store, clock, scopes: Arc::new(scopes), metrics, bell, unreadable, carries_on: false }
     }
 
-    /// Looks again and again for mute rules that have expired; never ends.
-    pub(crate) async fn watch_rules(self) {
-        let mut done = HashSet::new();
+    /// Methods for many, beside [`Service::carry_on`].
+    pub(crate) fn served(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, carries_on: true, ..self }
+    }
+
+    /// Carries out what is queued, and takes back what expired mute rules did; never ends.
+    pub(crate) async fn carry_on(self) {
+        let mut expired = HashSet::new();
         loop {
-            let call = Call { actor: "urva".to_owned(), at: (self.clock)(), is_confirmed: false };
-            if let Err(refusal) = mute_configs::withdraw_expired(&self, &call, &mut done).await {
-                tracing::warn!("mute rules that have expired are looked for later: {refusal}");
+            if let Err(error) = self.carry_out(&mut expired).await {
+                tracing::warn!("what is queued is tried again: {error}");
             }
-            tokio::time::sleep(LOOK_FOR_EXPIRED_EVERY).await;
+            // Whoever queues something rings.
+            self.bell.wait(LOOK_EVERY).await;
         }
+    }
+
+    async fn carry_out(&self, expired: &mut HashSet<(String, String)>) -> Result<(), StoreError> {
+        bulk::carry_out(self).await?;
+        let call = Call { actor: "urva".to_owned(), at: (self.clock)(), is_confirmed: false };
+        mute_configs::withdraw_expired(self, &call, expired).await
+    }
+
+    /// What of a list can be read, each with its name. The rest is counted, and hides nothing else.
+    fn readable<T>(&self, items: impl Iterator<Item = (String, Result<T, String>)>) -> Vec<T> {
+        let read = |(name, item): (String, Result<T, String>)| {
+            item.inspect_err(|error| {
+                self.metrics.unreadable.inc();
+                if let Some(left_out) = self.unreadable.turn((self.clock)()) {
+                    tracing::error!(left_out, "{name} cannot be read, and is left out of lists: {error}");
+                }
+            })
+            .ok()
+        };
+        items.filter_map(read).collect()
     }
 
     fn call<T>(&self, request: &Request<T>) -> Call {
@@ -110,7 +145,7 @@ fn explain(error: StoreError, name: &str) -> Refusal {
         StoreError::AlreadyThere { .. } => Refusal::Exists { name: name.to_owned() },
         StoreError::Fixed { .. } => Refusal::NotNow { description: error.to_string() },
         StoreError::PageToken => Refusal::malformed("page_token", error.to_string()),
-        StoreError::Busy { .. } | StoreError::Unreachable { .. } | StoreError::DiskFull { .. } => {
+        error if error.is_temporary() => {
             tracing::error!("{error}");
             Refusal::Unavailable
         }
@@ -174,78 +209,4 @@ methods! { Operations, OF_OPERATIONS:
     list_operations(ListOperationsRequest) -> ListOperationsResponse = bulk::list;
     delete_operation(DeleteOperationRequest) -> () = bulk::delete;
     wait_operation(WaitOperationRequest) -> Operation = bulk::wait;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::v2::finding::Mute;
-    use crate::protocol::v2::mute_config::MuteConfigType;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    use tempfile::TempDir;
-
-    static SECONDS: AtomicU64 = AtomicU64::new(1_795_262_400);
-
-    fn now() -> Timestamp {
-        Timestamp::from_seconds(SECONDS.load(Ordering::Relaxed))
-    }
-
-    fn call() -> Call {
-        Call { actor: "token 1 (test)".to_owned(), at: now(), is_confirmed: false }
-    }
-
-    /// Waits until the finding's mute is this one. What is waited for goes on in the background and has an end.
-    async fn wait_until(service: &Service, source: &str, mute: Mute) {
-        loop {
-            let request = v2::ListFindingsRequest { parent: source.to_owned(), ..Default::default() };
-            let listed = findings::list(service, &call(), request).await.expect("a list");
-            let finding = listed.list_findings_results[0].finding.clone().expect("a finding");
-            if finding.mute() == mute {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn a_dynamic_rule_mutes_until_it_expires() {
-        let folder = TempDir::new().expect("a folder");
-        let store = Arc::new(Store::open(folder.path().join("urva.db")).await.expect("a store"));
-        let scopes = Scopes { project: "local".to_owned(), ..Scopes::default() };
-        let service = Service::new(store, now, scopes);
-        let parent = "projects/local".to_owned();
-        let source = Source { display_name: "Scanner".to_owned(), ..Default::default() };
-        let create = v2::CreateSourceRequest { parent: parent.clone(), source: Some(source) };
-        let source = sources::create(&service, &call(), create).await.expect("a source").name;
-        let finding = Finding {
-            category: "Noise".to_owned(),
-            resource_name: "//x".to_owned(),
-            event_time: Some(crate::json::timestamp(now())),
-            ..Default::default()
-        };
-        let create = v2::CreateFindingRequest {
-            parent: source.clone(),
-            finding_id: "a".to_owned(),
-            finding: Some(finding),
-        };
-        change::create(&service, &call(), create).await.expect("a finding");
-        let expiry = Timestamp(now().0 + 60_000_000_000);
-        let mut rule = MuteConfig {
-            filter: "category=\"Noise\"".to_owned(),
-            expiry_time: Some(crate::json::timestamp(expiry)),
-            ..Default::default()
-        };
-        rule.set_type(MuteConfigType::Dynamic);
-        let mute_config_id = "noise".to_owned();
-        let create = v2::CreateMuteConfigRequest { parent, mute_config: Some(rule), mute_config_id };
-        mute_configs::create(&service, &call(), create).await.expect("a rule");
-        wait_until(&service, &source, Mute::Muted).await;
-        let mut done = HashSet::new();
-        mute_configs::withdraw_expired(&service, &call(), &mut done).await.expect("a store");
-        assert!(done.is_empty(), "it has not expired");
-        SECONDS.fetch_add(60, Ordering::Relaxed);
-        mute_configs::withdraw_expired(&service, &call(), &mut done).await.expect("a store");
-        assert_eq!(done.len(), 1);
-        wait_until(&service, &source, Mute::Undefined).await;
-    }
 }

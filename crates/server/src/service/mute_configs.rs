@@ -1,8 +1,7 @@
 //! Mute rules: which findings are muted, from now on or once.
 
-use super::bulk::{Work, begin};
 use super::findings::filter;
-use super::{CONFIRM, Call, Service, explain, page, required};
+use super::{CONFIRM, Call, Service, bulk, explain, page, required};
 use crate::json;
 use crate::mask;
 use crate::name::{Collection, MemberName, ScopeName, check_new_id};
@@ -13,13 +12,16 @@ use evidence::Timestamp;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
-use store::{Kind, Setting};
+use store::filter::Filter;
+use store::mute_info::{leave, meet};
+use store::{By, Kind, Setting, StoreError};
 
-const LIST: &str = "muteConfigs";
 /// Rules that are read at a time.
 const RULES_AT_ONCE: u32 = 100;
 const DESCRIPTION_LIMIT: usize = 1024;
 const CHANGEABLE: [&str; 3] = ["description", "filter", "expiryTime"];
+/// Later than this is each time that is too late to be read.
+const AFTER_ALL: &str = "2262";
 /// Among the findings of this time is looked for what a rule would mute.
 const LOOKED_BACK: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -42,12 +44,13 @@ pub(super) async fn create(
     config.update_time = config.create_time;
     config.most_recent_editor.clone_from(&call.actor);
     let document = json::from_message(&config)?;
-    check(&document, call)?;
+    check(&document, None, call)?;
     check_width(service, call, &config.filter).await?;
-    let created = service.store.create_setting(Kind::MuteConfig, &id, document, &call.by()).await;
-    let document = created.map_err(|error| explain(error, &config.name))?;
-    take_effect(service, call, None, Some(&document))?;
-    json::to_message(&document)
+    let is_dynamic = is_dynamic(&document);
+    let (by, store) = (call.by(), &service.store);
+    let created = store.create_setting(Kind::MuteConfig, &id, document, &by);
+    let created = bulk::with_rule(service, call, Some(id.as_str()).filter(|_| is_dynamic), created).await?;
+    json::to_message(&created.map_err(|error| explain(error, &config.name))?)
 }
 
 /// `GetMuteConfig`.
@@ -69,14 +72,10 @@ pub(super) async fn list(
 ) -> Result<v2::ListMuteConfigsResponse, Refusal> {
     let parent = ScopeName::parse("parent", &request.parent)?;
     service.scopes.check(&parent.scope)?;
-    let size = page::size(request.page_size)?;
-    let after = page::last(LIST, &request.page_token)?;
-    let settings = service.store.settings(Kind::MuteConfig, after.as_deref(), size + 1).await;
-    let mut settings = settings.map_err(|error| explain(error, &request.parent))?;
-    let next_page_token = page::cut(&mut settings, size, LIST, |setting| &setting.id);
-    let configs: Result<_, _> =
-        settings.iter().map(|Setting { document, .. }| json::to_message(document)).collect();
-    Ok(v2::ListMuteConfigsResponse { mute_configs: configs?, next_page_token })
+    let read = |setting: &Setting| json::read(&setting.document);
+    let (mute_configs, next_page_token) =
+        page::of(service, Kind::MuteConfig, request.page_size, &request.page_token, read).await?;
+    Ok(v2::ListMuteConfigsResponse { mute_configs, next_page_token })
 }
 
 /// `UpdateMuteConfig`.
@@ -88,36 +87,31 @@ pub(super) async fn update(
     let given = required("mute_config", request.mute_config)?;
     let name = one(service, "mute_config.name", &given.name)?;
     let shown = given.name.clone();
-    let new_filter = given.filter.clone();
     let given = json::from_message(&given)?;
-    let mut mask = request.update_mask.unwrap_or_default();
-    if mask.paths.is_empty() {
-        mask.paths = CHANGEABLE.iter().map(|path| (*path).to_owned()).collect();
+    let descriptor = json::descriptor::<MuteConfig>()?;
+    let is_changeable = |field: &str| CHANGEABLE.contains(&field);
+    let paths = mask::read_for_change(&descriptor, request.update_mask, &CHANGEABLE, is_changeable)?;
+    let known = service.store.setting(Kind::MuteConfig, &name.id).await;
+    let known = known.map_err(|error| explain(error, &shown))?;
+    let mut wanted = known.clone();
+    paths.iter().for_each(|path| path.replace(&given, &mut wanted));
+    let differs = |field: &str| known.get(field) != wanted.get(field);
+    if differs("filter") {
+        check_width(service, call, text(&wanted, "filter")).await?;
     }
-    let paths = mask::read(&json::descriptor::<MuteConfig>()?, "update_mask", &mask)?;
-    if let Some(path) = paths.iter().find(|path| !CHANGEABLE.contains(&path.field())) {
-        return Err(Refusal::malformed("update_mask", format!("{} is not changed", path.to_json())));
-    }
-    if paths.iter().any(|path| path.field() == "filter") {
-        let known = service.store.setting(Kind::MuteConfig, &name.id).await;
-        let known = known.map_err(|error| explain(error, &shown))?;
-        if known.get("filter").and_then(Value::as_str) != Some(&new_filter) {
-            check_width(service, call, &new_filter).await?;
-        }
-    }
-    let mut before = Value::Null;
+    let takes_effect = is_dynamic(&known) && (differs("filter") || differs("expiryTime"));
+    let rule = Some(name.id.as_str()).filter(|_| takes_effect);
     let change = |document: &mut Value| {
-        before.clone_from(document);
+        let before = document.clone();
         paths.iter().for_each(|path| path.replace(&given, document));
         document["updateTime"] = json!(call.at.to_string());
         document["mostRecentEditor"] = json!(call.actor);
-        check(document, call)
+        check(document, Some(&before), call)
     };
     let by = call.by();
     let changed = service.store.change_setting(Kind::MuteConfig, &name.id, &by, "UpdateMuteConfig", change);
-    let document = changed.await.map_err(|error| explain(error, &shown))??;
-    take_effect(service, call, Some(&before), Some(&document))?;
-    json::to_message(&document)
+    let changed = bulk::with_rule(service, call, rule, changed).await?;
+    json::to_message(&changed.map_err(|error| explain(error, &shown))??)
 }
 
 /// `DeleteMuteConfig`. What a dynamic rule muted is not muted any more, unless by another rule or by somebody.
@@ -129,9 +123,11 @@ pub(super) async fn delete(
     let name = one(service, "name", &request.name)?;
     let known = service.store.setting(Kind::MuteConfig, &name.id).await;
     let known = known.map_err(|error| explain(error, &request.name))?;
-    let deleted = service.store.delete_setting(Kind::MuteConfig, &name.id, &call.by()).await;
-    deleted.map_err(|error| explain(error, &request.name))?;
-    take_effect(service, call, Some(&known), None)
+    let rule = Some(name.id.as_str()).filter(|_| is_dynamic(&known));
+    let by = call.by();
+    let deleted = service.store.delete_setting(Kind::MuteConfig, &name.id, &by);
+    let deleted = bulk::with_rule(service, call, rule, deleted).await?;
+    deleted.map_err(|error| explain(error, &request.name))
 }
 
 /// Takes back what dynamic rules did that have expired. `done` remembers which ones and when, so that each is looked at once.
@@ -139,16 +135,15 @@ pub(super) async fn withdraw_expired(
     service: &Service,
     call: &Call,
     done: &mut HashSet<(String, String)>,
-) -> Result<(), Refusal> {
+) -> Result<(), StoreError> {
     let mut after = None;
     loop {
-        let settings = service.store.settings(Kind::MuteConfig, after.as_deref(), RULES_AT_ONCE).await;
-        let settings = settings.map_err(|error| explain(error, LIST))?;
+        let settings = service.store.settings(Kind::MuteConfig, after.as_deref(), RULES_AT_ONCE).await?;
         for Setting { id, document } in &settings {
-            let expiry = document.get("expiryTime").and_then(Value::as_str).unwrap_or_default();
+            let expiry = text(document, "expiryTime");
             let is_over = Timestamp::parse(expiry).is_some_and(|expiry| expiry <= call.at);
             if is_over && !done.contains(&(id.clone(), expiry.to_owned())) {
-                take_effect(service, call, Some(document), None)?;
+                settle(service, id, &call.by()).await?;
                 done.insert((id.clone(), expiry.to_owned()));
             }
         }
@@ -163,24 +158,28 @@ fn one(service: &Service, field: &str, name: &str) -> Result<MemberName, Refusal
     Ok(name)
 }
 
-fn check(document: &Value, call: &Call) -> Result<(), Refusal> {
-    let text = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default();
-    if filter("mute_config.filter", text("filter"))?.is_empty() {
+/// What each rule has. An expiry that is over stays where it was so `before`.
+fn check(document: &Value, before: Option<&Value>, call: &Call) -> Result<(), Refusal> {
+    if filter("mute_config.filter", text(document, "filter"))?.is_empty() {
         return Err(Refusal::malformed(
             "mute_config.filter",
             "is missing: a rule that mutes everything is none",
         ));
     }
-    if text("description").chars().count() > DESCRIPTION_LIMIT {
+    if text(document, "description").chars().count() > DESCRIPTION_LIMIT {
         let rule = format!("must be at most {DESCRIPTION_LIMIT} characters");
         return Err(Refusal::malformed("mute_config.description", rule));
     }
-    let expiry = Some(text("expiryTime")).filter(|text| !text.is_empty());
-    if expiry.is_some() && text("type") != "DYNAMIC" {
+    let expiry = text(document, "expiryTime");
+    if expiry.is_empty() || before.is_some_and(|before| text(before, "expiryTime") == expiry) {
+        return Ok(());
+    }
+    if !is_dynamic(document) {
         return Err(Refusal::malformed("mute_config.expiry_time", "only a rule of the type DYNAMIC expires"));
     }
-    if expiry.and_then(Timestamp::parse).is_some_and(|expiry| expiry <= call.at) {
-        return Err(Refusal::malformed("mute_config.expiry_time", "is over"));
+    // What is no time of this kind is before 1970 or after 2554.
+    if Timestamp::parse(expiry).map_or(expiry < AFTER_ALL, |expiry| expiry <= call.at) {
+        return Err(Refusal::malformed("mute_config.expiry_time", "is over: it must be in the future"));
     }
     Ok(())
 }
@@ -192,7 +191,7 @@ async fn check_width(service: &Service, call: &Call, text: &str) -> Result<(), R
     }
     let filter = filter("mute_config.filter", text)?;
     let preview = service.store.preview_mute(&filter, call.at.minus(LOOKED_BACK)).await;
-    let preview = preview.map_err(|error| explain(error, LIST))?;
+    let preview = preview.map_err(|error| explain(error, "muteConfigs"))?;
     if !preview.is_wide() {
         return Ok(());
     }
@@ -204,22 +203,45 @@ async fn check_width(service: &Service, call: &Call, text: &str) -> Result<(), R
     Err(Refusal::NotNow { description })
 }
 
-/// Takes back what a dynamic rule did before it was changed, and has it do what it does now. That goes on after the call.
-fn take_effect(
-    service: &Service,
-    call: &Call,
-    before: Option<&Value>,
-    after: Option<&Value>,
-) -> Result<(), Refusal> {
-    let is_dynamic = |rule: &&Value| rule.get("type").and_then(Value::as_str) == Some("DYNAMIC");
-    let (before, after) = (before.filter(is_dynamic), after.filter(is_dynamic));
-    let part =
-        |rule: &Value, field: &str| rule.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-    if let Some(rule) = before {
-        begin(service, call, Work::withdraw(part(rule, "name")))?;
+/// Brings all findings to what a dynamic rule says now, or to its being gone. Done twice, it changes nothing the second time; so it
+/// is enough to do it some time after each change.
+pub(super) async fn settle(service: &Service, id: &str, by: &By<'_>) -> Result<u64, StoreError> {
+    let rule = match service.store.setting(Kind::MuteConfig, id).await {
+        Ok(document) => in_force(&document, by.at),
+        Err(StoreError::NoSuchSetting { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    // Names of rules end in their ids. One id may be the beginning of another; `leave` knows them apart.
+    let met = format!("mute_info.dynamic_mute_records.mute_config:\"muteConfigs/{id}\"");
+    let about_no_more = rule.as_ref().map(|(_, filter)| format!("{met} AND NOT ({filter})"));
+    // A filter that is too long with that added to it has all taken back, and done anew.
+    let left = about_no_more.and_then(|text| Filter::parse(&text).ok());
+    let mut changed = 0;
+    if let Some(left) = left.or_else(|| Filter::parse(&met).ok()) {
+        let change = |document: &mut Value| leave(document, id, by);
+        changed += bulk::change_all(service, &left, by, "WithdrawMuteConfig", change).await?;
     }
-    if let Some(rule) = after {
-        begin(service, call, Work::follow(part(rule, "name"), &part(rule, "filter")))?;
+    if let Some((name, filter)) = rule {
+        let new = format!("({filter}) AND NOT mute_info.dynamic_mute_records.mute_config=\"{name}\"");
+        let new = Filter::parse(&new).unwrap_or(filter);
+        let rule = By { actor: &name, at: by.at };
+        let change = |document: &mut Value| meet(document, &rule);
+        changed += bulk::change_all(service, &new, by, "FollowMuteConfig", change).await?;
     }
-    Ok(())
+    Ok(changed)
+}
+
+/// The name and the filter of a dynamic rule that has not expired.
+fn in_force(document: &Value, now: Timestamp) -> Option<(String, Filter)> {
+    let is_alive = Timestamp::parse(text(document, "expiryTime")).is_none_or(|expiry| now < expiry);
+    let filter = Filter::parse(text(document, "filter")).ok().filter(|filter| !filter.is_empty())?;
+    (is_dynamic(document) && is_alive).then(|| (text(document, "name").to_owned(), filter))
+}
+
+fn is_dynamic(document: &Value) -> bool {
+    text(document, "type") == "DYNAMIC"
+}
+
+fn text<'a>(document: &'a Value, field: &str) -> &'a str {
+    document.get(field).and_then(Value::as_str).unwrap_or_default()
 }

@@ -10,7 +10,6 @@ use crate::refusal::Refusal;
 use serde_json::{Value, json};
 use store::{Kind, Setting};
 
-const LIST: &str = "notificationConfigs";
 const DESCRIPTION_LIMIT: usize = 1024;
 const CHANGEABLE: [&str; 3] = ["description", "pubsubTopic", "streamingConfig"];
 
@@ -53,14 +52,10 @@ pub(super) async fn list(
 ) -> Result<v2::ListNotificationConfigsResponse, Refusal> {
     let parent = ScopeName::parse("parent", &request.parent)?;
     service.scopes.check(&parent.scope)?;
-    let size = page::size(request.page_size)?;
-    let after = page::last(LIST, &request.page_token)?;
-    let settings = service.store.settings(Kind::NotificationConfig, after.as_deref(), size + 1).await;
-    let mut settings = settings.map_err(|error| explain(error, &request.parent))?;
-    let next_page_token = page::cut(&mut settings, size, LIST, |setting| &setting.id);
-    let configs: Result<_, _> =
-        settings.iter().map(|Setting { document, .. }| json::to_message(document)).collect();
-    Ok(v2::ListNotificationConfigsResponse { notification_configs: configs?, next_page_token })
+    let read = |setting: &Setting| json::read(&setting.document);
+    let (notification_configs, next_page_token) =
+        page::of(service, Kind::NotificationConfig, request.page_size, &request.page_token, read).await?;
+    Ok(v2::ListNotificationConfigsResponse { notification_configs, next_page_token })
 }
 
 /// `UpdateNotificationConfig`.
@@ -73,14 +68,12 @@ pub(super) async fn update(
     let name = one(service, "notification_config.name", &given.name)?;
     let shown = given.name.clone();
     let given = json::from_message(&given)?;
-    let mut mask = request.update_mask.unwrap_or_default();
-    if mask.paths.is_empty() {
-        mask.paths = CHANGEABLE.iter().map(|path| (*path).to_owned()).collect();
-    }
-    let paths = mask::read(&json::descriptor::<NotificationConfig>()?, "update_mask", &mask)?;
-    if let Some(path) = paths.iter().find(|path| !CHANGEABLE.contains(&path.field())) {
-        return Err(Refusal::malformed("update_mask", format!("{} is not changed", path.to_json())));
-    }
+    let paths = mask::read_for_change(
+        &json::descriptor::<NotificationConfig>()?,
+        request.update_mask,
+        &CHANGEABLE,
+        |field| CHANGEABLE.contains(&field),
+    )?;
     let change = |document: &mut Value| {
         paths.iter().for_each(|path| path.replace(&given, document));
         document["updateTime"] = json!(call.at.to_string());

@@ -1,10 +1,12 @@
-//! Pages of settings: how many, and where the next one begins.
+//! Pages of settings: how many, where the next one begins, and what of them can be read.
 //!
 //! Refuses: tokens that were made for another list.
 
+use super::{Service, explain};
 use crate::refusal::Refusal;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use store::{Kind, Setting};
 
 /// Settings of a page at the most, and where nobody says.
 const LIMIT: u32 = 1_000;
@@ -19,13 +21,30 @@ pub(super) fn size(asked: i32) -> Result<u32, Refusal> {
     }
 }
 
+/// A page of the settings of a kind, as `read` reads them, and the next page's token. One that cannot be read hides no other.
+pub(super) async fn of<T>(
+    service: &Service,
+    kind: Kind,
+    asked: i32,
+    token: &str,
+    read: impl Fn(&Setting) -> Result<T, String>,
+) -> Result<(Vec<T>, String), Refusal> {
+    let (list, size) = (kind.as_str(), size(asked)?);
+    let after = last(list, token)?;
+    let settings = service.store.settings(kind, after.as_deref(), size + 1).await;
+    let mut settings = settings.map_err(|error| explain(error, list))?;
+    let next = cut(&mut settings, size, list, |setting| &setting.id);
+    let named = settings.iter().map(|setting| (format!("{list}/{}", setting.id), read(setting)));
+    Ok((service.readable(named), next))
+}
+
 /// The token for what lies behind `last` in the list of this name.
-pub(super) fn token(list: &str, last: &str) -> String {
+fn token(list: &str, last: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(format!("{list}/{last}"))
 }
 
 /// The last id of the page before; `None` for the first page.
-pub(super) fn last(list: &str, token: &str) -> Result<Option<String>, Refusal> {
+fn last(list: &str, token: &str) -> Result<Option<String>, Refusal> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -38,7 +57,7 @@ pub(super) fn last(list: &str, token: &str) -> Result<Option<String>, Refusal> {
 }
 
 /// Cuts what was read for a page, which is one more than it has, and makes the next page's token of it.
-pub(super) fn cut<T>(items: &mut Vec<T>, size: u32, list: &str, id: impl Fn(&T) -> &str) -> String {
+fn cut<T>(items: &mut Vec<T>, size: u32, list: &str, id: impl Fn(&T) -> &str) -> String {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if items.len() <= size {
         return String::new();

@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use serde_json::{Value, json};
 use store::{Kind, Setting, StoreError};
 
-const LIST: &str = "sources";
+const CHANGEABLE: [&str; 2] = ["displayName", "description"];
 const NAME_LIMIT: usize = 64;
 const DESCRIPTION_LIMIT: usize = 1024;
 
@@ -58,13 +58,10 @@ pub(super) async fn list(
 ) -> Result<v2::ListSourcesResponse, Refusal> {
     let parent = ScopeName::parse("parent", &request.parent)?;
     service.scopes.check(&parent.scope)?;
-    let size = page::size(request.page_size)?;
-    let after = page::last(LIST, &request.page_token)?;
-    let settings = service.store.settings(Kind::Source, after.as_deref(), size + 1).await;
-    let mut settings = settings.map_err(|error| explain(error, &request.parent))?;
-    let next_page_token = page::cut(&mut settings, size, LIST, |setting| &setting.id);
-    let sources: Result<_, _> = settings.iter().map(|setting| message(&parent.scope, setting)).collect();
-    Ok(v2::ListSourcesResponse { sources: sources?, next_page_token })
+    let read = |setting: &Setting| read(&parent.scope, setting);
+    let (sources, next_page_token) =
+        page::of(service, Kind::Source, request.page_size, &request.page_token, read).await?;
+    Ok(v2::ListSourcesResponse { sources, next_page_token })
 }
 
 /// `UpdateSource`.
@@ -76,14 +73,10 @@ pub(super) async fn update(
     let source = required("source", request.source)?;
     let (scope, id) = one(service, "source.name", &source.name)?;
     let given = json::from_message(&source)?;
-    let mut mask = request.update_mask.unwrap_or_default();
-    if mask.paths.is_empty() {
-        mask.paths = vec!["display_name".to_owned(), "description".to_owned()];
-    }
-    let paths = mask::read(&json::descriptor::<Source>()?, "update_mask", &mask)?;
-    if let Some(path) = paths.iter().find(|path| !matches!(path.field(), "displayName" | "description")) {
-        return Err(Refusal::malformed("update_mask", format!("{} is not changed", path.to_json())));
-    }
+    let paths =
+        mask::read_for_change(&json::descriptor::<Source>()?, request.update_mask, &CHANGEABLE, |field| {
+            CHANGEABLE.contains(&field)
+        })?;
     let change = |document: &mut Value| {
         paths.iter().for_each(|path| path.replace(&given, document));
         check(document)
@@ -116,9 +109,16 @@ fn check(document: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The source under the scope that it was asked for.
 fn message(scope: &Scope, setting: &Setting) -> Result<Source, Refusal> {
-    let mut source: Source = json::to_message(&setting.document)?;
+    read(scope, setting).map_err(|error| {
+        tracing::error!("the source {} cannot be read: {error}", setting.id);
+        Refusal::Internal
+    })
+}
+
+/// The source under the scope that it was asked for.
+fn read(scope: &Scope, setting: &Setting) -> Result<Source, String> {
+    let mut source: Source = json::read(&setting.document)?;
     source.name = format!("{scope}/sources/{}", setting.id);
     source.canonical_name.clone_from(&source.name);
     Ok(source)

@@ -38,9 +38,10 @@ impl Served {
         };
         let app = server::api(Arc::clone(&store), gate, || NOON, scopes);
         let (stop, is_stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(server::serve(listener, tls, app, Limits::default(), metrics, async {
-            let _ = is_stopped.await;
-        }));
+        let task =
+            tokio::spawn(server::serve(listener, tls, app, Limits::default(), || NOON, metrics, async {
+                let _ = is_stopped.await;
+            }));
         Self { port, store, stop, task }
     }
 

@@ -59,8 +59,11 @@ async fn serve(
     mut is_stopped: oneshot::Receiver<()>,
 ) -> anyhow::Result<()> {
     let store = Arc::new(Store::open_in(Path::new("/").join(DATABASE), config.site()).await?);
-    while !config.server.listen.ip().is_loopback() && !has_token(&store).await {
+    let needs_token = !config.server.listen.ip().is_loopback();
+    if needs_token && !has_token(&store).await {
         tracing::warn!("the API is served from when there is a token: `urva tokens create` makes one");
+    }
+    while needs_token && !has_token(&store).await {
         if tokio::time::timeout(ASK_AGAIN_AFTER, &mut is_stopped).await.is_ok() {
             return Ok(());
         }
@@ -75,8 +78,8 @@ async fn serve(
     let stop = async {
         let _ = is_stopped.await;
     };
-    server::serve(tokio::net::TcpListener::from_std(listener)?, tls, app, Limits::default(), metrics, stop)
-        .await;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    server::serve(listener, tls, app, Limits::default(), clock::now, metrics, stop).await;
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 use super::children::{Arguments, Child, Role};
 use super::link::hand_over;
 use super::sensor_process::spawn;
-use super::supervisor::{END_WITHIN, Event, pause_after};
+use super::supervisor::{END_WITHIN, Event, is_told_to_stop, pause_after};
 use crate::clock;
 use crate::config::ServerConfig;
 use anyhow::Context;
@@ -79,14 +79,14 @@ impl Keeper {
             let started_at = clock::now();
             match self.start() {
                 Ok((child, control)) => {
-                    if self.is_told_to_stop(&child) {
+                    if self.is_to_end(&child) {
                         drop(control);
                         return child.wait(END_WITHIN);
                     }
                 }
                 Err(error) => tracing::error!("the server cannot be started: {error:#}"),
             }
-            if let Ok(Event::Stop) = self.happened.recv_timeout(pause_after(started_at, &mut failures)) {
+            if is_told_to_stop(&self.happened, pause_after(started_at, &mut failures)) {
                 return;
             }
         }
@@ -102,7 +102,7 @@ impl Keeper {
     }
 
     /// Waits until the child has ended, or it is to be ended, which is true.
-    fn is_told_to_stop(&self, child: &Child) -> bool {
+    fn is_to_end(&self, child: &Child) -> bool {
         loop {
             match self.happened.recv() {
                 Ok(Event::Ended(_, pid, status)) if pid == child.pid => {

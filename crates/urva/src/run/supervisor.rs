@@ -163,7 +163,7 @@ fn cannot_start(status: ExitStatus) -> bool {
 }
 
 /// Lets the time pass, unless a signal comes first.
-fn is_told_to_stop(happened: &Receiver<Event>, pause: Duration) -> bool {
+pub(super) fn is_told_to_stop(happened: &Receiver<Event>, pause: Duration) -> bool {
     let since = clock::now();
     loop {
         let left = pause.saturating_sub(clock::now().since(since));
