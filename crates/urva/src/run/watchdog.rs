@@ -70,7 +70,17 @@ impl Watch {
             Word::Watching | Word::Holding(_) => {}
             Word::Here => self.heard.here = true,
             Word::Seen => self.heard.seen = true,
-            Word::Stored => self.heard.stored = true,
+            Word::Stored => {
+                self.heard.stored = true;
+                self.bury_canary();
+            }
+        }
+    }
+
+    /// The canary has ended, unless it is kept from the processor; nobody needs to see it among the processes until the next one.
+    fn bury_canary(&mut self) {
+        if self.canary.as_mut().is_some_and(|canary| matches!(canary.try_wait(), Ok(Some(_)))) {
+            self.canary = None;
         }
     }
 

@@ -55,7 +55,9 @@ pub(crate) fn family(pid: u32) -> Result<Vec<u32>> {
     let mut found = vec![pid];
     let mut at = 0;
     while let Some(parent) = found.get(at).copied() {
-        found.extend(children(parent)?);
+        let more = children(parent);
+        // One that has just ended has none.
+        found.extend(if parent == pid { more? } else { more.unwrap_or_default() });
         at += 1;
     }
     Ok(found)

@@ -113,7 +113,13 @@ fn collect(stdout: impl Read) -> Vec<Arrival> {
 impl Urva {
     /// All its processes.
     pub(crate) fn processes(&self) -> Result<Vec<u32>> {
-        let processes = machine::family(self.child.id())?;
+        let mut processes = machine::family(self.child.id())?;
+        // Not canaries, which end at once; one that has ended has no command line any more.
+        let lasts = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            !line.is_empty() && !line.split(|byte| *byte == 0).any(|word| word == b"canary")
+        };
+        processes.retain(lasts);
         ensure!(processes.len() == 4, "urva has {} processes and should have 4", processes.len());
         Ok(processes)
     }
