@@ -5,6 +5,7 @@
 
 use end_to_end::{Rootfs, Runc, Site, close_through_api, privileged, variant};
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
@@ -54,6 +55,42 @@ fn what_a_container_ran_is_read_and_closed_through_the_api() {
     assert_eq!(listed[0].0["finding"]["name"], found.0["finding"]["name"]);
     let closed = site.findings(container.id()).unwrap();
     assert_eq!(closed[0].0["finding"]["state"], "INACTIVE", "{:#}", closed[0].0);
+    urva.stop().unwrap();
+}
+
+/// The answer to a `GET` with a token, as it comes.
+fn get(port: u16, path: &str, token: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: urva\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_server_that_is_stopped_is_started_again_and_counted() {
+    if !privileged() {
+        return;
+    }
+    let port = free_port();
+    let site = Site::with_config(&format!("[server]\nlisten = '127.0.0.1:{port}'\n")).unwrap();
+    let urva = site.start().unwrap();
+    wait_for(port);
+    let made = site.command(["tokens", "create", "test", "--role", "viewer"]).unwrap().output().unwrap();
+    let token = String::from_utf8(made.stdout).unwrap();
+    assert!(get(port, "/metrics", token.trim()).contains("urva_server_restarts_total 0"));
+    let pid = urva.process("server").unwrap();
+    Command::new("kill").args(["-STOP", &pid.to_string()]).status().unwrap();
+    let is_another = || urva.process("server").is_ok_and(|now| now != pid);
+    assert!((0..60).any(|_| {
+        std::thread::sleep(Duration::from_secs(1));
+        is_another()
+    }));
+    wait_for(port);
+    assert!(get(port, "/metrics", token.trim()).contains("urva_server_restarts_total 1"));
     urva.stop().unwrap();
 }
 

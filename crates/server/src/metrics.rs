@@ -41,6 +41,7 @@ pub struct Metrics {
     pub(crate) requests_refused: Counter,
     pub(crate) tokens_refused: Counter,
     pub(crate) unreadable: Counter,
+    restarts: Counter,
 }
 
 impl Default for Metrics {
@@ -59,6 +60,7 @@ impl Default for Metrics {
             requests_refused: Counter::default(),
             tokens_refused: Counter::default(),
             unreadable: Counter::default(),
+            restarts: Counter::default(),
         };
         metrics.register();
         metrics
@@ -79,6 +81,13 @@ impl Metrics {
         registry.register("tokens_refused", refused, self.tokens_refused.clone());
         let left_out = "Findings and settings that were left out of a list, since they cannot be read back";
         registry.register("unreadable", left_out, self.unreadable.clone());
+        let again = "How often the server was started again, since urva was started";
+        registry.register("restarts", again, self.restarts.clone());
+    }
+
+    /// The server was started again so often before.
+    pub fn started_again(&self, times: u64) {
+        self.restarts.inc_by(times);
     }
 
     /// Counts a call of `method`, which may be anything that a client wrote.

@@ -175,6 +175,9 @@ pub(crate) struct ProcessArgs {
     pub(crate) gone_since: Option<u64>,
     #[arg(long)]
     pub(crate) because: Option<String>,
+    /// How often the server was started again
+    #[arg(long, default_value_t = 0)]
+    pub(crate) restarts: u64,
 }
 
 #[derive(Debug, Subcommand)]

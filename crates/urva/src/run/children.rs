@@ -37,6 +37,8 @@ pub(super) struct Arguments {
     pub(super) common: Vec<OsString>,
     /// How the detector shows findings.
     pub(super) format: String,
+    /// How often the server was started again so far.
+    pub(super) restarts: u64,
 }
 
 /// A running child.
@@ -59,6 +61,9 @@ impl Child {
         let mut command = Command::new(THIS_PROGRAM);
         command.arg0("urva").args(&arguments.common).arg("process").arg(role.to_string());
         command.arg("--format").arg(&arguments.format);
+        if role == Role::Server {
+            command.arg("--restarts").arg(arguments.restarts.to_string());
+        }
         if let Some(Replaced { since, reason }) = replaced {
             command.arg("--gone-since").arg(since.0.to_string()).arg("--because").arg(reason);
         }

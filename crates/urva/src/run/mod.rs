@@ -53,7 +53,7 @@ pub(crate) fn run(args: &RunArgs, globals: &Globals) -> anyhow::Result<ExitCode>
     let format = clap::ValueEnum::to_possible_value(&args.chosen_format());
     let format = format.map_or_else(String::new, |format| format.get_name().to_owned());
     // The children read the terminal's settings from the environment; the format is theirs to know.
-    let arguments = children::Arguments { common: arguments, format };
+    let arguments = children::Arguments { common: arguments, format, restarts: 0 };
     supervisor::run(&config, &globals, &arguments)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -76,7 +76,7 @@ pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<E
     match args.role {
         Role::Sensor => sensor_process::run(&config, replaced)?,
         Role::Detector => detector_process::run(&config, globals, args.format, replaced.is_some())?,
-        Role::Server => server_process::run(&config, globals)?,
+        Role::Server => server_process::run(&config, globals, args.restarts)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@
 //! Refuses: script text that was not stored, and every address but the socket that the supervisor hands over.
 
 use super::confine::{self, ACCEPTING};
-use super::link::{Order, take_order};
+use super::link::{Order, Word, say, take_order};
 use super::sensor_process::spawn;
 use crate::cli::{DATABASE, Globals};
 use crate::clock;
@@ -26,7 +26,8 @@ const BACKLOG: i32 = 256;
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Serves until the supervisor closes the control socket, which is standard input.
-pub(super) fn run(config: &Config, globals: &Globals) -> anyhow::Result<()> {
+/// `restarts` is how often that happened before.
+pub(super) fn run(config: &Config, globals: &Globals, restarts: u64) -> anyhow::Result<()> {
     let control: OwnedFd =
         std::io::stdin().as_fd().try_clone_to_owned().context("taking over standard input")?;
     let Some((Order::Socket(_), Some(socket))) = take_order(&control)? else {
@@ -36,13 +37,20 @@ pub(super) fn run(config: &Config, globals: &Globals) -> anyhow::Result<()> {
     let ids = confine::detector_ids(config.detector.user.as_deref())?;
     confine::confine(ids, &globals.state, ACCEPTING).context("confining the server")?;
     let (stop, is_stopped) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (control, workers) = (Arc::new(control), runtime.handle().clone());
     spawn("urva-control", move || {
-        // Nothing else is ever ordered; the end of the socket is the order to end.
-        while let Ok(Some(_)) = take_order(&control) {}
+        // Nothing but whether it is at work is ever asked; the end of the socket is the order to end.
+        while let Ok(Some(_)) = take_order(&control) {
+            let control = Arc::clone(&control);
+            // Those who do the work answer, not this thread.
+            workers.spawn(async move { say(&*control, Word::Here) });
+        }
         drop::<oneshot::Sender<()>>(stop);
     })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(serve(config, socket, tls, is_stopped))
+    let metrics = Arc::new(Metrics::default());
+    metrics.started_again(restarts);
+    runtime.block_on(serve(config, socket, tls, metrics, is_stopped))
 }
 
 /// The certificate and its key, where there are any; read while this process may still read them.
@@ -56,6 +64,7 @@ async fn serve(
     config: &Config,
     socket: OwnedFd,
     tls: Option<Tls>,
+    metrics: Arc<Metrics>,
     mut is_stopped: oneshot::Receiver<()>,
 ) -> anyhow::Result<()> {
     let store = Arc::new(Store::open_in(Path::new("/").join(DATABASE), config.site()).await?);
@@ -71,7 +80,6 @@ async fn serve(
     rustix::net::listen(&socket, BACKLOG).context("listening")?;
     let listener = TcpListener::from(socket);
     listener.set_nonblocking(true)?;
-    let metrics = Arc::new(Metrics::default());
     let gate =
         Gate::new(Arc::clone(&store), clock::now, Arc::clone(&metrics), config.server.calls_per_second);
     let app = server::api(store, gate, clock::now, config.scopes());

@@ -1,20 +1,27 @@
 //! The server's process as the supervisor sees it: a socket that is bound once, and a child that is started again whenever it
-//! ends.
+//! ends, or does not answer any more.
 //!
 //! Refuses: to matter. Whatever is wrong with the API is logged, and urva watches all the same.
 
 use super::children::{Arguments, Child, Role};
-use super::link::hand_over;
+use super::link::{Order, Word, hand_over, order};
 use super::sensor_process::spawn;
-use super::supervisor::{END_WITHIN, Event, is_told_to_stop, pause_after};
+use super::supervisor::{END_WITHIN, Event, is_told_to_stop, pass_on_answers, pause_after};
 use crate::clock;
 use crate::config::ServerConfig;
 use anyhow::Context;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, socketpair, sockopt};
+use rustix::net::{
+    AddressFamily, Shutdown, SocketFlags, SocketType, bind, shutdown, socket_with, socketpair, sockopt,
+};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often the server is asked whether it is at work, and how many of these questions in a row it may leave unanswered.
+const ASKED_EVERY: Duration = Duration::from_secs(3);
+const UNANSWERED_MAX: u32 = 4;
 
 /// The socket of the API, and the thread that keeps a server on it.
 pub(super) struct Served {
@@ -73,19 +80,22 @@ impl Served {
 }
 
 impl Keeper {
-    fn keep(self) {
+    fn keep(mut self) {
         let mut failures = 0;
         loop {
             let started_at = clock::now();
             match self.start() {
                 Ok((child, control)) => {
-                    if self.is_to_end(&child) {
-                        drop(control);
+                    let is_to_end = self.is_to_end(&child, &control);
+                    // Whoever waits for answers has the socket as well.
+                    let _ = shutdown(&control, Shutdown::Both);
+                    if is_to_end {
                         return child.wait(END_WITHIN);
                     }
                 }
                 Err(error) => tracing::error!("the server cannot be started: {error:#}"),
             }
+            self.arguments.restarts += 1;
             if is_told_to_stop(&self.happened, pause_after(started_at, &mut failures)) {
                 return;
             }
@@ -98,19 +108,36 @@ impl Keeper {
                 .context("making the server's control socket")?;
         let child = Child::start(Role::Server, server_end, &self.arguments, None, &self.events)?;
         hand_over(&control, &self.socket, None)?;
+        pass_on_answers(&control, &self.events)?;
         Ok((child, control))
     }
 
-    /// Waits until the child has ended, or it is to be ended, which is true.
-    fn is_to_end(&self, child: &Child) -> bool {
+    /// Waits until the child has ended, or it is to be ended, which is true. One that is stopped or hangs is killed.
+    fn is_to_end(&self, child: &Child, control: &OwnedFd) -> bool {
+        let mut unanswered = 0;
         loop {
-            match self.happened.recv() {
+            match self.happened.recv_timeout(ASKED_EVERY) {
                 Ok(Event::Ended(_, pid, status)) if pid == child.pid => {
                     tracing::error!("the server ended ({status}): starting it again");
                     return false;
                 }
-                Ok(Event::Stop) | Err(_) => return true,
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
+                Ok(Event::Heard(Word::Here)) => unanswered = 0,
                 Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) if unanswered == UNANSWERED_MAX => {
+                    let seconds = (ASKED_EVERY * UNANSWERED_MAX).as_secs();
+                    tracing::error!(
+                        "the server (process {}) has not answered for {seconds} s",
+                        child.pid.as_raw_nonzero()
+                    );
+                    // Its end is noticed like any other.
+                    child.kill();
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    unanswered += 1;
+                    // A server that does not read gives no answer.
+                    let _ = order(control, &Order::Ping);
+                }
             }
         }
     }

@@ -307,8 +307,8 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Passes on what the sensor answers.
-fn pass_on_answers(control: &OwnedFd, events: &Sender<Event>) -> anyhow::Result<()> {
+/// Passes on what a child answers.
+pub(super) fn pass_on_answers(control: &OwnedFd, events: &Sender<Event>) -> anyhow::Result<()> {
     let control = control.try_clone()?;
     let events = events.clone();
     spawn("urva-answers", move || {
