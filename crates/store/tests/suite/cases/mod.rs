@@ -6,6 +6,7 @@ mod changing;
 mod listing;
 mod moving;
 mod naming;
+mod operations;
 mod previewing;
 mod querying;
 mod recording;
