@@ -21,7 +21,7 @@ pub(super) async fn update(
 ) -> Result<SecurityMarks, Refusal> {
     let given = required("security_marks", request.security_marks)?;
     if given.name.contains("/assets/") {
-        return Err(Refusal::NotOffered { what: "a mark of an asset".to_owned() });
+        return Err(Refusal::NotFound { name: "an asset of this name".to_owned() });
     }
     let name = FindingName::parse_marks("security_marks.name", &given.name)?;
     service.scopes.check(&name.scope)?;
