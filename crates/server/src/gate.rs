@@ -206,7 +206,9 @@ mod tests {
     #[tokio::test]
     async fn a_token_that_was_revoked_or_has_expired_opens_nothing() {
         let mirrored = mirrored().await;
-        assert!(mirrored.store.revoke_token(1, NOON).await.expect("a store"));
+        assert!(
+            mirrored.store.revoke_token(1, &store::By { actor: "test", at: NOON }).await.expect("a store")
+        );
         assert_eq!(status(&mirrored, mirrored.with_token(request(Method::PATCH, FINDING))).await, 401);
         let token = mirrored.token(2, Role::Admin).await;
         let late: Clock = || Timestamp(NOON.0 + 60_000_000_000);

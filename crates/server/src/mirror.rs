@@ -88,7 +88,7 @@ impl Mirrored {
             created_at: NOON,
             expires_at: Timestamp(NOON.0 + 60_000_000_000),
         };
-        self.store.add_token(&new).await.expect("a token");
+        self.store.add_token(&new, "test").await.expect("a token");
         token
     }
 

@@ -103,27 +103,113 @@ struct Row {
     measured: Vec<String>,
 }
 
-/// Records them all; returns how many a second, and microseconds of processor time for each.
-async fn fill(address: &str, count: u32) -> (f64, f64) {
+/// How long recording took, by what waited and by what worked.
+#[derive(Default)]
+struct Spent {
+    findings: u32,
+    waited: Duration,
+    worked: Duration,
+}
+
+impl Spent {
+    async fn record(&mut self, store: &Store, findings: &[Finding]) {
+        let (begun, idle) = (now(), processor_time());
+        store.record(findings, HOUR).await.unwrap();
+        self.waited += now() - begun;
+        self.worked += processor_time() - idle;
+        self.findings += u32::try_from(findings.len()).unwrap();
+    }
+
+    fn rows(&self, speed: &'static str, cost: &'static str, target: &'static str) -> [Row; 2] {
+        let count = f64::from(self.findings);
+        let (speed_is, cost_is) =
+            (count / self.waited.as_secs_f64(), self.worked.as_secs_f64() * 1e6 / count);
+        [
+            Row { what: speed, target, measured: vec![format!("{speed_is:.0}")] },
+            Row { what: cost, target: "", measured: vec![format!("{cost_is:.0} µs")] },
+        ]
+    }
+}
+
+/// Records them all; what all of them took, and the last tenth.
+async fn fill(address: &str, count: u32) -> (Spent, Spent) {
     let mute = Store::open(address).await.unwrap();
     let rule =
         json!({"name": "m", "type": "STATIC", "filter": "source_properties.Pod_Namespace=\"namespace-7\""});
     let by = By { actor: "bench", at: Timestamp::from_seconds(NOON) };
     mute.create_setting(Kind::MuteConfig, "m", rule, &by).await.unwrap();
     drop(mute);
-    let (mut spent, mut worked) = (Duration::ZERO, Duration::ZERO);
+    let (mut all, mut last) = (Spent::default(), Spent::default());
     for cluster in 0..CLUSTERS {
         let store = Store::open_in(address, Site { place: place(cluster), ..Site::default() }).await.unwrap();
         let numbers: Vec<u32> = (0..count).skip(cluster as usize).step_by(CLUSTERS as usize).collect();
         for batch in numbers.chunks(BATCH as usize) {
             let findings: Vec<Finding> = batch.iter().map(|number| finding_of(*number)).collect();
-            let (begun, idle) = (now(), processor_time());
-            store.record(&findings, HOUR).await.unwrap();
-            spent += now() - begun;
-            worked += processor_time() - idle;
+            let spent = if cluster >= CLUSTERS / 10 * 9 { &mut last } else { &mut all };
+            spent.record(&store, &findings).await;
         }
     }
-    (f64::from(count) / spent.as_secs_f64(), worked.as_secs_f64() * 1e6 / f64::from(count))
+    all.findings += last.findings;
+    all.waited += last.waited;
+    all.worked += last.worked;
+    (all, last)
+}
+
+/// Further executions of scripts that are known, many at a time; and new scripts one by one.
+async fn record_more(address: &str, count: u32) -> (Spent, Spent) {
+    let (mut known, mut single) = (Spent::default(), Spent::default());
+    let store = Store::open_in(address, Site { place: place(3), ..Site::default() }).await.unwrap();
+    let more: Vec<Finding> = (0..20_u32.min(count / 500) * BATCH)
+        .map(|number| {
+            let mut again = finding_of((number * 41 % count / 10 * 10) + 1);
+            let process = &mut again.script_mut().unwrap().capture.process;
+            process.pid += 1;
+            process.start_ticks += u64::from(number) + 1;
+            again
+        })
+        .collect();
+    for batch in more.chunks(BATCH as usize) {
+        known.record(&store, batch).await;
+    }
+    for number in 0..1_000 {
+        single.record(&store, &[finding_of(count + number)]).await;
+    }
+    (known, single)
+}
+
+/// So many callers at once, each of whom asks several times.
+const CLIENTS: u32 = 200;
+
+/// How many of the calls failed, and how long a caller waited at the median and at the most.
+async fn crowd(store: Store) -> String {
+    let store = std::sync::Arc::new(store);
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let store = std::sync::Arc::clone(&store);
+            tokio::spawn(async move {
+                let mut answers = Vec::new();
+                for round in 0..5 {
+                    let (_, filter) = LISTS[((client + round) % 10) as usize];
+                    let listing = listing(&filter(client + round), "");
+                    let begun = now();
+                    answers.push((store.list(&listing).await.is_ok(), now() - begun));
+                }
+                answers
+            })
+        })
+        .collect();
+    let mut times = Vec::new();
+    let mut failed = 0;
+    for client in clients {
+        for (is_ok, time) in client.await.unwrap() {
+            failed += u32::from(!is_ok);
+            times.push(time);
+        }
+    }
+    times.sort();
+    let milliseconds = |time: Duration| time.as_millis();
+    let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
+    format!("{failed} errors; {} ms, slowest {} ms", milliseconds(median), milliseconds(longest))
 }
 
 /// Of all threads of this process; what a server does is not in it.
@@ -197,16 +283,20 @@ const LISTS: [Asked; 10] = [
 ];
 
 async fn measure(address: &str, count: u32) -> Vec<Row> {
-    let (filled, worked) = fill(address, count).await;
+    let (all, last) = fill(address, count).await;
+    let mut rows = Vec::new();
+    rows.extend(all.rows("recorded, a second", "processor time of one, without the server's", "≥ 3,000"));
+    rows.extend(last.rows("the last tenth of them", "processor time of one", "≥ 3,000"));
+    let (known, single) = record_more(address, count).await;
+    rows.extend(known.rows("further executions of known scripts", "processor time of one", "≥ 3,000"));
+    rows.extend(single.rows(
+        "new scripts one by one, each waiting for the disk",
+        "processor time of one",
+        "",
+    ));
+    rows.push(memory("resident memory of the recording process, peak"));
     let store = Store::open(address).await.unwrap();
     reset_peak();
-    let mut rows =
-        vec![Row { what: "recorded, a second", target: "≥ 3,000", measured: vec![format!("{filled:.0}")] }];
-    rows.push(Row {
-        what: "processor time of recording one, without the server's",
-        target: "",
-        measured: vec![format!("{worked:.0} µs")],
-    });
     if std::env::var_os("URVA_BENCH_RECORD_ONLY").is_some() {
         return rows;
     }
@@ -239,12 +329,14 @@ async fn measure(address: &str, count: u32) -> Vec<Row> {
     let active = Filter::parse("state=\"ACTIVE\"").unwrap();
     let measured = time(async |_| assert!(store.count(None, &active).await.unwrap() > 0)).await;
     rows.push(Row { what: "count of the active ones", target: "", measured: vec![measured] });
-    rows.push(Row {
-        what: "resident memory of the asking process, peak",
-        target: "≤ 200 MiB",
-        measured: vec![format!("{} MiB", peak_kib() / 1024)],
-    });
+    let crowded = crowd(store).await;
+    rows.push(Row { what: "200 callers at once, 5 lists each", target: "0 errors", measured: vec![crowded] });
+    rows.push(memory("resident memory of the asking process, peak"));
     rows
+}
+
+fn memory(what: &'static str) -> Row {
+    Row { what, target: "≤ 200 MiB", measured: vec![format!("{} MiB", peak_kib() / 1024)] }
 }
 
 fn reset_peak() {

@@ -2,8 +2,7 @@
 
 use crate::sql::Row;
 use evidence::{
-    Capture, Container, Content, Finding, FindingId, Judged, Metadata, Sha256, State, Subject, Timestamp,
-    Untrusted,
+    Capture, Container, Content, Finding, FindingId, Metadata, Sha256, State, Subject, Timestamp, Untrusted,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::error::BoxDynError;
@@ -29,13 +28,18 @@ impl Body {
         Ok(serde_json::from_slice(&zip::unpack(packed)?)?)
     }
 
-    /// Whether `later` is of the same streamed execution, and its text longer than this one, whose text is `text`.
-    pub(crate) fn has_grown(mut self, text: Option<Vec<u8>>, later: &Finding) -> bool {
-        let head_bytes = self.head_bytes;
-        let (Some(old), Some(new)) = (self.finding.script_mut(), later.script()) else { return false };
-        let (old, new) = (&mut old.capture.script, &new.capture.script);
-        let is_whole = put_text(&mut old.content, text, head_bytes).is_ok();
-        new.is_streamed() && old.is_streamed() && (!is_whole || new.size() > old.size())
+    /// Whether `later` is of the same streamed execution, and its text longer than this one, of which `kept` bytes are there.
+    pub(crate) fn has_grown(&self, kept: Option<u64>, later: &Finding) -> bool {
+        let (Some(old), Some(new)) = (self.finding.script(), later.script()) else { return false };
+        let (old, new) = (&old.capture.script, &new.capture.script);
+        let size = match (&old.content, kept) {
+            (Content::Whole(_), Some(kept)) => Some(kept),
+            (Content::HeadAndTail { omitted, .. }, Some(kept)) => {
+                (kept >= self.head_bytes as u64).then(|| kept.saturating_add(*omitted))
+            }
+            _ => None,
+        };
+        new.is_streamed() && old.is_streamed() && size.is_none_or(|size| new.size() > Some(size))
     }
 }
 
@@ -51,8 +55,8 @@ impl Parts {
         let mut finding = finding.clone();
         *finding.container_mut() = None;
         let (mut text_is_argument, mut text, mut head_bytes) = (false, None, 0);
+        keep_numbers_finite(&mut finding);
         if let Subject::Script(judged) = &mut finding.subject {
-            keep_numbers_finite(judged);
             text_is_argument = take_argument(&mut judged.capture);
             (text, head_bytes) = take_text(&mut judged.capture.script.content);
         }
@@ -62,7 +66,8 @@ impl Parts {
 }
 
 /// The row of one finding, as [`read`] wants it.
-pub(crate) const SELECT: &str = "SELECT id, state, create_time, event_time, count, content_sha256, container, body, text
+pub(crate) const SELECT: &str = "SELECT id, state, create_time, event_time, count, content_sha256, container, body, text,
+         CAST(document AS TEXT) AS document
      FROM findings JOIN documents ON finding = seq LEFT JOIN scripts ON sha256 = content_sha256 WHERE seq = $1";
 
 /// Puts a finding together from a row of [`SELECT`].
@@ -124,7 +129,7 @@ pub(crate) fn lacks(finding: &Finding) -> (usize, u64) {
     (capture.coverage.len() + missing.iter().filter(|missing| **missing).count(), unhashed)
 }
 
-fn state(name: &str) -> Result<State, BoxDynError> {
+pub(crate) fn state(name: &str) -> Result<State, BoxDynError> {
     [State::Active, State::Inactive]
         .into_iter()
         .find(|state| state.as_str() == name)
@@ -132,7 +137,8 @@ fn state(name: &str) -> Result<State, BoxDynError> {
 }
 
 /// JSON has no word for infinity and writes it as null, which is no number when read back.
-fn keep_numbers_finite(judged: &mut Judged) {
+pub(crate) fn keep_numbers_finite(finding: &mut Finding) {
+    let Some(judged) = finding.script_mut() else { return };
     let verdict = &mut judged.verdict;
     let weights = verdict.reasons.iter_mut().map(|reason| &mut reason.weight);
     let scores = judged.layers.iter_mut().map(|layer| &mut layer.score);

@@ -2,12 +2,12 @@
 //! is in the audit trail.
 
 use crate::audit::{By, note};
-use crate::document::{Columns, PEOPLES_FIELDS, normal};
+use crate::document::{COLUMN_LIMIT, Columns, DOCUMENT_LIMIT, PEOPLES_FIELDS, normal};
 use crate::filter::Filter;
 use crate::insert::{self, NewFinding};
 use crate::list::{Stored, Writer, seq};
-use crate::mute::Rules;
-use crate::record::put_document;
+use crate::mute::KeptRules;
+use crate::record::Rows;
 use crate::session::Access;
 use crate::sql::{Connection, FromRow, Row, sql};
 use crate::{Store, StoreError, from_sql, to_sql};
@@ -24,6 +24,8 @@ enum Attempt<T, E> {
     Missing,
     /// The field may not be changed.
     Fixed(String),
+    /// It would be too large or a field of it too long.
+    Beyond(StoreError),
     /// The caller did not want it after all.
     Refused(E),
 }
@@ -66,7 +68,8 @@ impl Store {
     /// `resourceName`. Mute rules take effect on it.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyThere`] where the source has one of this id.
+    /// [`StoreError::AlreadyThere`] where the source has one of this id, [`StoreError::TooLarge`] or [`StoreError::TooLong`] where it is
+    /// more than the store keeps.
     pub async fn create_finding(
         &self,
         source: &str,
@@ -81,8 +84,11 @@ impl Store {
             document: normal(document),
             resource: normal(resource),
         };
+        check_size(&object(source, id), None, &stored.document)?;
+        check_size(&object(source, id), None, &stored.resource)?;
+        check_columns(&stored.document)?;
         let mut transaction = self.begin(Access::Write).await?;
-        let created = create(transaction.connection(), stored, by).await;
+        let created = create(transaction.connection(), &self.rules, stored, by).await;
         let created = self.end(transaction, "create a finding", created).await?;
         created.ok_or_else(|| StoreError::AlreadyThere { name: format!("findings/{source}/{id}") })
     }
@@ -91,7 +97,7 @@ impl Store {
     /// findings only what people set may change: `state`, `mute` and what belongs to it, `securityMarks`, `externalSystems`, `contacts`.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchFinding`], [`StoreError::Fixed`]. The inner error is that of `change`.
+    /// [`StoreError::NoSuchFinding`], [`StoreError::Fixed`], [`StoreError::TooLarge`], [`StoreError::TooLong`]. The inner error is that of `change`.
     pub async fn change_finding<E>(
         &self,
         source: &str,
@@ -109,6 +115,7 @@ impl Store {
                 Err(StoreError::NoSuchFinding { source_id: source.to_owned(), id: id.to_owned() })
             }
             Attempt::Fixed(field) => Err(StoreError::Fixed { field }),
+            Attempt::Beyond(error) => Err(error),
         }
     }
 
@@ -126,19 +133,41 @@ impl Store {
         action: &str,
         mut change: impl FnMut(&mut Json),
     ) -> Result<(u64, Option<u64>), StoreError> {
+        let mut transaction = self.begin(Access::Read).await?;
+        let meant = meant(transaction.connection(), source, filter, after.map_or(0, to_sql)).await;
+        let meant = self.end(transaction, "find what is to be changed", meant).await?;
+        if meant.is_empty() {
+            return Ok((0, None));
+        }
         let mut transaction = self.begin(Access::Write).await?;
-        let connection = transaction.connection();
-        let meant = meant(connection, source, filter, after.map_or(0, to_sql)).await;
-        let changed = match meant {
-            Ok(seqs) => change_each(connection, &seqs, by, action, &mut change).await,
-            Err(error) => Err(error),
-        };
+        let changed = change_each(transaction.connection(), &meant, filter, by, action, &mut change).await;
         self.end(transaction, "change findings", changed).await
     }
 }
 
+/// Refuses what is too large, unless it was larger before.
+pub(crate) fn check_size(name: &str, before: Option<&Json>, after: &Json) -> Result<(), StoreError> {
+    let bytes = after.to_string().len();
+    if bytes <= DOCUMENT_LIMIT || before.is_some_and(|before| bytes <= before.to_string().len()) {
+        return Ok(());
+    }
+    Err(StoreError::TooLarge { name: name.to_owned(), bytes, limit: DOCUMENT_LIMIT })
+}
+
+/// Refuses what does not fit the columns that are always filled.
+fn check_columns(document: &Json) -> Result<(), StoreError> {
+    for field in ["category", "state", "severity", "mute", "resourceName"] {
+        let bytes = document.get(field).and_then(Json::as_str).unwrap_or_default().len();
+        if bytes > COLUMN_LIMIT {
+            return Err(StoreError::TooLong { field, bytes, limit: COLUMN_LIMIT });
+        }
+    }
+    Ok(())
+}
+
 async fn create(
     connection: &mut Connection,
+    rules: &KeptRules,
     mut stored: Stored,
     by: &By<'_>,
 ) -> Result<Option<Stored>, sqlx::Error> {
@@ -146,17 +175,20 @@ async fn create(
         return Ok(None);
     }
     let event_time = Columns::of(&stored.document).event_time;
-    Rules::read(connection).await?.apply(&mut stored.document, &stored.resource, event_time.max(by.at));
+    let (resource, known) = insert::clients_resource(connection, stored.resource).await?;
+    stored.resource = known;
+    rules.current(connection).await?.apply(&mut stored.document, &stored.resource, event_time.max(by.at));
     let new = NewFinding {
         source: stored.source.clone(),
         id: stored.id.clone(),
         document: stored.document.clone(),
         columns: Columns::of(&stored.document),
-        resource: insert::resource(connection, &stored.resource).await?,
+        resource,
         count: 1,
         evidence: None,
     };
-    insert::insert(connection, &[new]).await?;
+    let last = insert::last(connection).await?;
+    insert::insert(connection, last, &[new]).await?;
     note(connection, by, "CreateFinding", &object(&stored.source, &stored.id), None, Some(&stored.document))
         .await?;
     Ok(Some(stored))
@@ -203,13 +235,16 @@ async fn meant(
 async fn change_each(
     connection: &mut Connection,
     seqs: &[i64],
+    filter: &Filter,
     by: &By<'_>,
     action: &str,
     change: &mut impl FnMut(&mut Json),
 ) -> Result<(u64, Option<u64>), sqlx::Error> {
     let mut changed = 0;
     for seq in seqs {
-        let known: Known = connection.one(sql(KNOWN).bind(*seq)).await?;
+        // It may have gone since it was found, or have become another one.
+        let known: Option<Known> = connection.first(sql(KNOWN).bind(*seq)).await?;
+        let Some(known) = known.filter(|known| filter.matches(&whole(known))) else { continue };
         let before = known.document.clone();
         let mut document = before.clone();
         change(&mut document);
@@ -217,6 +252,15 @@ async fn change_each(
         changed += u64::from(matches!(attempt, Attempt::Done(stored) if stored.document != before));
     }
     Ok((changed, seqs.last().map(|last| from_sql(*last))))
+}
+
+/// A finding as filters see it.
+fn whole(known: &Known) -> Json {
+    let mut whole = known.document.clone();
+    if let Some(members) = whole.as_object_mut() {
+        members.insert("resource".to_owned(), known.resource.clone());
+    }
+    whole
 }
 
 /// Writes a changed document, where there is a change and it may be made.
@@ -231,6 +275,11 @@ async fn put<E>(
     if let Some(field) = fixed {
         return Ok(Attempt::Fixed(field));
     }
+    let name = object(&known.source, &known.id);
+    let checked = check_size(&name, Some(&known.document), &document);
+    if let Err(error) = checked.and_then(|()| check_columns(&document)) {
+        return Ok(Attempt::Beyond(error));
+    }
     let Known { seq, source, id, document: before, mut resource, is_own, create_time, event_time } = known;
     if document != before {
         let mut columns = Columns::of(&document);
@@ -241,9 +290,10 @@ async fn put<E>(
         if document.get("resourceName") != before.get("resourceName") {
             resource = serde_json::json!({"name": document.get("resourceName")});
         }
-        let resource_seq = insert::resource(connection, &resource).await?;
-        put_document(connection, seq, resource_seq, &columns, &document).await?;
-        note(connection, by, action, &object(&source, &id), Some(&before), Some(&document)).await?;
+        let (resource_seq, known) = insert::clients_resource(connection, resource).await?;
+        resource = known;
+        Rows::new(resource_seq, columns, &document).put(connection, seq).await?;
+        note(connection, by, action, &name, Some(&before), Some(&document)).await?;
     }
     Ok(Attempt::Done(Stored { source, id, document, resource }))
 }

@@ -16,8 +16,11 @@ pub(crate) const PEOPLES_FIELDS: [&str; 8] = [
     "contacts",
 ];
 
-/// Bytes of one column.
-const COLUMN_LIMIT: usize = 4096;
+/// Bytes of one column. An index of PostgreSQL takes no row of more than 2,704.
+pub(crate) const COLUMN_LIMIT: usize = 1024;
+
+/// Bytes of a document in JSON that somebody other than urva has written to.
+pub(crate) const DOCUMENT_LIMIT: usize = 512 * 1024;
 
 /// What findings are rendered with besides what was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -45,8 +45,8 @@ pub enum StoreError {
     )]
     Foreign { path: PathBuf, detail: String },
     #[error(
-        "the database {} is damaged ({detail}); it was left as it is: restore it with its -wal file from a backup, \
-         or move both away to begin a new one (`sqlite3 FILE .recover` may save what is in it)",
+        "the database {} is damaged ({detail}); it was left as it is: put a backup back with `urva restore FILE`, \
+         or move it and its -wal file away to begin a new one (`sqlite3 FILE .recover` may save what is in it)",
         shown(path)
     )]
     Corrupt { path: PathBuf, detail: String },
@@ -86,6 +86,18 @@ pub enum StoreError {
     AlreadyThere { name: String },
     #[error("the field {field} of one of urva's own findings is what urva saw, and is not changed")]
     Fixed { field: String },
+    #[error("{name} would have {bytes} bytes as JSON, {limit} is the most: take something out of it first")]
+    TooLarge { name: String, bytes: usize, limit: usize },
+    #[error("{} is there already: move it away, or name another file", shown(path))]
+    Exists { path: PathBuf },
+    #[error(
+        "the database {} is one of PostgreSQL, which has tools of its own for this: `pg_dump --schema=urva` and `pg_restore`, \
+         or `urva findings export` and `import`",
+        shown(path)
+    )]
+    NoBackup { path: PathBuf },
+    #[error("the field {field} has {bytes} bytes, {limit} is the most")]
+    TooLong { field: &'static str, bytes: usize, limit: usize },
     #[error("the database {} holds something already: import into a new one", shown(path))]
     NotEmpty { path: PathBuf },
     #[error("the export cannot be read (line {line}: {detail}); nothing of it was imported")]
@@ -107,6 +119,11 @@ pub enum StoreError {
         shown(path)
     )]
     Unreadable { path: PathBuf, id: FindingId, detail: String },
+    #[error(
+        "could not {doing} in {} within the time that is given for it: ask for less at a time",
+        shown(path)
+    )]
+    TooSlow { path: PathBuf, doing: &'static str },
     #[error("could not {doing} in {}: {detail}", shown(path))]
     Failed { path: PathBuf, doing: &'static str, detail: String },
 }
@@ -220,6 +237,8 @@ fn explain_postgres(path: &Path, doing: &'static str, state: &str, error: &sqlx:
         (_, "53100") => StoreError::DiskFull { path },
         ("28" | "3D", _) | (_, "42501") => StoreError::Refused { path, detail },
         (_, "25006") => StoreError::NotWritable { path, detail },
+        // The statement's time was over.
+        (_, "57014") => StoreError::TooSlow { path, doing },
         // Locks that others hold, and deadlocks.
         (_, "55P03" | "40001" | "40P01") => StoreError::Busy { path },
         ("08" | "53" | "57", _) | (_, "25P03") => StoreError::Unreachable { path, detail },

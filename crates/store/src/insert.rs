@@ -6,6 +6,7 @@ use crate::sql::{Connection, Statement, Value, sql};
 use crate::{to_sql, zip};
 use evidence::{Execution, Finding};
 use serde_json::Value as Json;
+use std::sync::{Mutex, PoisonError};
 
 /// Rows of one statement. There are few sizes, so that the databases know each statement already.
 const SIZES: [usize; 3] = [64, 8, 1];
@@ -65,12 +66,20 @@ impl Evidence {
     }
 }
 
-/// Writes them all. Whoever calls this has seen to it that none of them is there.
-pub(crate) async fn insert(connection: &mut Connection, new: &[NewFinding]) -> Result<(), sqlx::Error> {
+/// The number of the newest row.
+pub(crate) async fn last(connection: &mut Connection) -> Result<i64, sqlx::Error> {
+    connection.one(sql("SELECT COALESCE(max(seq), 0) FROM findings")).await
+}
+
+/// Writes them all behind the `last` one; returns what is the last one then. Whoever calls this has seen to it that none of them is there.
+pub(crate) async fn insert(
+    connection: &mut Connection,
+    last: i64,
+    new: &[NewFinding],
+) -> Result<i64, sqlx::Error> {
     if new.is_empty() {
-        return Ok(());
+        return Ok(last);
     }
-    let last: i64 = connection.one(sql("SELECT COALESCE(max(seq), 0) FROM findings")).await?;
     let numbered: Vec<(i64, &NewFinding)> = (last + 1..).zip(new).collect();
     write(
         connection,
@@ -98,27 +107,83 @@ pub(crate) async fn insert(connection: &mut Connection, new: &[NewFinding]) -> R
     )
     .await?;
     write(connection, "executions (finding, pid, start_ticks, at)", "($,$,$,$)", "", executions(&numbered))
-        .await
+        .await?;
+    Ok(numbered.last().map_or(last, |(seq, _)| *seq))
+}
+
+/// The resource that urva's own findings were last recorded for, and the number of its row. It is true outside of the transaction that
+/// found it when that one has been committed.
+#[derive(Debug, Default)]
+pub(crate) struct Resources(Option<(Json, i64)>);
+
+impl Resources {
+    /// The row of a resource as urva describes it, which is right whatever anybody else has said of it.
+    pub(crate) async fn of_urva(
+        &mut self,
+        connection: &mut Connection,
+        resource: Json,
+    ) -> Result<i64, sqlx::Error> {
+        if let Some((known, seq)) = &self.0
+            && *known == resource
+        {
+            return Ok(*seq);
+        }
+        let seq = own_resource(connection, &resource).await?;
+        self.0 = Some((resource, seq));
+        Ok(seq)
+    }
+}
+
+/// What a store knows of resources between its transactions.
+#[derive(Debug, Default)]
+pub(crate) struct KeptResources(Mutex<Resources>);
+
+impl KeptResources {
+    /// Leaves nothing behind: where the transaction fails, nothing is known any more.
+    pub(crate) fn take(&self) -> Resources {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn put(&self, known: Resources) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+}
+
+fn name(resource: &Json) -> &str {
+    resource.get("name").and_then(Json::as_str).unwrap_or_default()
 }
 
 /// The resource of this name, as it is described now.
-pub(crate) async fn resource(connection: &mut Connection, resource: &Json) -> Result<i64, sqlx::Error> {
-    let name = resource.get("name").and_then(Json::as_str).unwrap_or_default();
-    let known: Option<(i64, String)> = connection
-        .first(sql("SELECT seq, CAST(document AS TEXT) FROM resources WHERE name = $1").bind(name))
-        .await?;
-    match known {
-        Some((seq, document))
-            if serde_json::from_str::<Json>(&document).is_ok_and(|known| known == *resource) =>
-        {
-            Ok(seq)
-        }
+pub(crate) async fn own_resource(connection: &mut Connection, resource: &Json) -> Result<i64, sqlx::Error> {
+    match known_resource(connection, name(resource)).await? {
+        Some((seq, known)) if known == *resource => Ok(seq),
         _ => {
             let put = "INSERT INTO resources (name, document) VALUES ($1, json($2))
                        ON CONFLICT (name) DO UPDATE SET document = excluded.document RETURNING seq";
-            connection.one(sql(put).bind(name).bind(normal(resource.clone()).to_string())).await
+            connection.one(sql(put).bind(name(resource)).bind(normal(resource.clone()).to_string())).await
         }
     }
+}
+
+/// The resource that a client names, and what is known of it: many findings share it, so a client describes only one that nobody
+/// has described before.
+pub(crate) async fn clients_resource(
+    connection: &mut Connection,
+    resource: Json,
+) -> Result<(i64, Json), sqlx::Error> {
+    if let Some(known) = known_resource(connection, name(&resource)).await? {
+        return Ok(known);
+    }
+    let resource = normal(resource);
+    let add = sql("INSERT INTO resources (name, document) VALUES ($1, json($2)) RETURNING seq");
+    let seq = connection.one(add.bind(name(&resource)).bind(resource.to_string())).await?;
+    Ok((seq, resource))
+}
+
+async fn known_resource(connection: &mut Connection, name: &str) -> Result<Option<(i64, Json)>, sqlx::Error> {
+    let known = sql("SELECT seq, CAST(document AS TEXT) FROM resources WHERE name = $1").bind(name);
+    let known: Option<(i64, String)> = connection.first(known).await?;
+    Ok(known.map(|(seq, document)| (seq, serde_json::from_str(&document).unwrap_or_default())))
 }
 
 /// Adds what was executed to a finding that is there.

@@ -19,6 +19,7 @@
 //! - Bytes of any kind in paths, arguments and texts come back as they were.
 
 mod audit;
+mod backup;
 mod body;
 mod change;
 mod document;
@@ -49,10 +50,14 @@ mod transfer;
 mod upgrade;
 mod zip;
 
+use insert::KeptResources;
+use mute::KeptRules;
 use session::Pool;
 use std::path::Path;
+use std::time::Duration;
 
 pub use audit::{AuditEntry, By};
+pub use backup::restore;
 pub use document::Site;
 pub use error::StoreError;
 pub use filter::{Grouping, Order};
@@ -68,7 +73,7 @@ pub use settings::{Kind, Setting};
 pub use tokens::{KeptToken, NewToken};
 
 /// The newest version of the schema that this urva knows, of both databases. Older ones are brought to it.
-pub const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
 
 /// The same as the databases keep it.
 const KNOWN_VERSION: i64 = SCHEMA_VERSION as i64;
@@ -78,9 +83,23 @@ const KNOWN_VERSION: i64 = SCHEMA_VERSION as i64;
 pub struct Store {
     pool: Pool,
     site: Site,
+    rules: KeptRules,
+    resources: KeptResources,
 }
 
 impl Store {
+    fn over(pool: Pool, site: Site) -> Self {
+        Self { pool, site, rules: KeptRules::default(), resources: KeptResources::default() }
+    }
+
+    /// How long PostgreSQL works on one statement that reads, at the most; it would not notice that nobody waits any more. SQLite
+    /// needs no such limit: a call that is dropped ends there at once.
+    #[must_use]
+    pub fn limit_reads(mut self, within: Duration) -> Self {
+        self.pool.limit_reads(within);
+        self
+    }
+
     /// The database's file; for PostgreSQL its address, without the password.
     pub fn path(&self) -> &Path {
         self.pool.source().path()

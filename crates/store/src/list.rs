@@ -5,7 +5,7 @@ use crate::filter::{Direction, Filter, Grouping, Key as Field, Order};
 use crate::insert;
 use crate::session::Access;
 use crate::sql::{Connection, Row, Statement, Value, sql};
-use crate::token::Fingerprint;
+use crate::token::{Fingerprint, KEY_CHARACTERS};
 use crate::{Store, StoreError, from_sql, zip};
 use serde_json::Value as Json;
 use std::collections::HashMap;
@@ -281,12 +281,15 @@ impl Writer {
         }
     }
 
-    /// A field's value, and whether it may be absent.
+    /// A field's value, and whether it may be absent. Of a text out of a document it is the beginning: [`KEY_CHARACTERS`].
     fn field(&mut self, field: &Field) -> (String, bool) {
         let sorted = field.sql(self.dialect, &COLUMNS, &SHORT_NAMES, self.values.len() + 1);
+        let is_long = !sorted.is_number && sorted.sql.text.contains('(');
         self.needs_document |= sorted.sql.text.contains(COLUMNS.document);
         self.values.extend(sorted.sql.values);
-        (sorted.sql.text, sorted.may_be_absent)
+        let text = sorted.sql.text;
+        let text = if is_long { format!("substr({text}, 1, {KEY_CHARACTERS})") } else { text };
+        (text, sorted.may_be_absent)
     }
 
     /// The tables that the statement needs. SQLite is told to begin with the short rows.
@@ -299,7 +302,7 @@ impl Writer {
     }
 
     pub(crate) fn statement(self, text: String) -> Statement {
-        self.values.into_iter().fold(sql(text), Statement::bind)
+        self.values.into_iter().fold(sql(text), Statement::bind).once()
     }
 }
 
@@ -348,7 +351,7 @@ async fn list(
     let rows = places(connection, listing, sorted, after, limit + 1).await?;
     let mut listed = Listed { findings: Vec::new(), next: None };
     let mut bytes = 0;
-    let mut last = None;
+    let mut last: Option<&[Value]> = None;
     'page: for some in rows.chunks(READ_AT_ONCE) {
         let seqs: Vec<i64> = some.iter().map(|(seq, _)| *seq).collect();
         let mut read = documents(connection, &seqs, listing.with_contents).await?;
@@ -357,11 +360,11 @@ async fn list(
             let Some((size, finding)) = read.remove(seq) else { continue };
             bytes += size;
             if listed.findings.len() == limit || (!listed.findings.is_empty() && bytes > PAGE_BYTES) {
-                listed.next = last;
+                listed.next = last.map(|keys| fingerprint.token(keys));
                 break 'page;
             }
             listed.findings.push(finding);
-            last = Some(fingerprint.token(keys));
+            last = Some(keys);
         }
     }
     Ok(listed)
@@ -452,8 +455,8 @@ async fn documents(
 fn put_contents(document: &mut Json, text: &[u8]) -> Option<usize> {
     let script = document.get_mut("processes")?.get_mut(0)?.get_mut("script")?.as_object_mut()?;
     let size: usize = script.get("hashedSize")?.as_str()?.parse().ok()?;
-    let text = zip::unpack(text).ok()?;
-    let contents = std::str::from_utf8(text.get(..size)?).ok()?;
+    let text = zip::unpack_beginning(text, size).ok().filter(|text| text.len() == size)?;
+    let contents = std::str::from_utf8(&text).ok()?;
     script.insert("contents".to_owned(), contents.into());
     Some(size)
 }

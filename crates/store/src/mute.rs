@@ -3,14 +3,22 @@
 use crate::audit::By;
 use crate::filter::Filter;
 use crate::mute_info;
-use crate::settings::{Kind, all};
-use crate::sql::Connection;
+use crate::settings::Kind;
+use crate::sql::{Connection, sql};
 use evidence::Timestamp;
 use serde_json::Value as Json;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The rules at the time of a transaction, in the order of their ids.
+#[derive(Debug, Default)]
 pub(crate) struct Rules(Vec<Rule>);
 
+/// The rules as a store read them last, with the version of the settings that they are of: reading filters takes longer than
+/// recording a finding.
+#[derive(Debug, Default)]
+pub(crate) struct KeptRules(Mutex<Option<(i64, Arc<Rules>)>>);
+
+#[derive(Debug)]
 struct Rule {
     /// The rule's name in the protocol, else its id.
     name: String,
@@ -19,11 +27,45 @@ struct Rule {
     expires_at: Option<Timestamp>,
 }
 
+impl KeptRules {
+    /// The rules now.
+    pub(crate) async fn current(&self, connection: &mut Connection) -> Result<Arc<Rules>, sqlx::Error> {
+        let version = connection.one(sql("SELECT version FROM settings_version")).await?;
+        self.of_version(connection, version).await
+    }
+
+    /// The rules of this version of the settings, which is the one that the transaction sees.
+    pub(crate) async fn of_version(
+        &self,
+        connection: &mut Connection,
+        version: i64,
+    ) -> Result<Arc<Rules>, sqlx::Error> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, rules)) = kept.filter(|(known, _)| *known == version) {
+            return Ok(rules);
+        }
+        let rules = Arc::new(Rules::read(connection).await?);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((version, Arc::clone(&rules)));
+        Ok(rules)
+    }
+}
+
 impl Rules {
-    /// Reads them. A rule whose filter this urva does not understand mutes nothing.
-    pub(crate) async fn read(connection: &mut Connection) -> Result<Self, sqlx::Error> {
-        let settings = all(connection, Kind::MuteConfig).await?;
-        Ok(Self(settings.iter().filter_map(|setting| Rule::of(&setting.id, &setting.document)).collect()))
+    /// Reads them. A rule that this urva does not understand mutes nothing.
+    async fn read(connection: &mut Connection) -> Result<Self, sqlx::Error> {
+        let query = sql("SELECT id, CAST(document AS TEXT) FROM settings WHERE kind = $1 ORDER BY id");
+        let rows: Vec<(String, String)> = connection.all(query.bind(Kind::MuteConfig.as_str())).await?;
+        let rule = |(id, document): &(String, String)| {
+            let rule = serde_json::from_str(document).ok().and_then(|document| Rule::of(id, &document));
+            if rule.is_none() {
+                tracing::warn!(
+                    id,
+                    "a mute rule cannot be read and mutes nothing: remove it, or correct its filter"
+                );
+            }
+            rule
+        };
+        Ok(Self(rows.iter().filter_map(rule).collect()))
     }
 
     /// Mutes a finding that a rule is about, unless somebody has decided about it before. `at` is the time of its latest event.

@@ -31,7 +31,7 @@ impl Store {
             Some(url) => postgres::open(url, &site).await?,
             None => sqlite::open(address.as_ref(), &site).await?,
         };
-        let store = Self { pool, site };
+        let store = Self::over(pool, site);
         store.add_own_source().await?;
         Ok(store)
     }
@@ -52,7 +52,7 @@ impl Store {
             Some(url) => postgres::open_read_only(url).await?,
             None => sqlite::open_read_only(address.as_ref()).await?,
         };
-        Ok(Self { pool, site: Site::default() })
+        Ok(Self::over(pool, Site::default()))
     }
 }
 

@@ -17,6 +17,7 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("../schema/postgres/2.sql"),
     include_str!("../schema/postgres/3.sql"),
     include_str!("../schema/postgres/4.sql"),
+    include_str!("../schema/postgres/5.sql"),
 ];
 
 /// Settings of each connection. What is committed is on disk, whatever the server's own default is. Who waits longer for a
@@ -91,7 +92,7 @@ fn without_password(url: &str) -> String {
 /// Connects, and reads the version of the schema where there is one.
 async fn connect(source: &Source) -> Result<(Connection, Option<i64>), StoreError> {
     let explained = |error| explain(source.path(), "open the database", error);
-    let mut connection = source.connect(Access::Write).await.map_err(explained)?;
+    let mut connection = source.connect(Access::Write, None).await.map_err(explained)?;
     let found = version(&mut connection).await.map_err(explained)?;
     Ok((connection, found))
 }

@@ -240,7 +240,7 @@ async fn entries(
     let after = query.after.as_ref();
     connection
         .all(
-            sql("SELECT seq, id, event_time, CAST(length(body) * 4 AS BIGINT)
+            sql("SELECT seq, id, event_time, CAST(COALESCE(length(body), 0) * 4 AS BIGINT)
              + COALESCE((SELECT size FROM scripts WHERE sha256 = content_sha256), 0) AS bytes
          FROM findings JOIN documents ON finding = seq
          WHERE content_sha256 IS NOT NULL AND ($1 IS NULL OR category = $1) AND ($2 IS NULL OR state = $2)

@@ -1,16 +1,17 @@
 //! Recording: which finding an execution belongs to, and what it changes there.
 
-use crate::body::{self, Body, Parts, lacks, metadata_rank, to_json};
+use crate::body::{self, Body, Parts, keep_numbers_finite, lacks, metadata_rank, state, to_json};
 use crate::document::{Columns, Site, keep_peoples_fields, render};
-use crate::insert::{self, NewFinding, insert_execution, insert_text};
+use crate::insert::{self, NewFinding, Resources, insert_execution, insert_text};
 use crate::mute::Rules;
 use crate::retain::remove_script;
 use crate::session::Access;
 use crate::sql::{Connection, FromRow, Row, Statement, sql, without_nul};
 use crate::{Store, StoreError, from_sql, to_sql, zip};
-use evidence::{Container, Finding, FindingId, Held};
+use evidence::{Container, Finding, FindingId, Held, Timestamp};
 use serde_json::Value as Json;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Executions that are kept for each finding, the newest ones. The count goes on.
@@ -18,6 +19,9 @@ const KEPT_EXECUTIONS: i64 = 1_000;
 
 /// Older executions are removed when so many have come, so that most records need not look for them.
 const TRIMMED_EACH: u64 = 64;
+
+/// Findings of a batch that the database is asked about together.
+const ASKED_AT_ONCE: usize = 64;
 
 /// What became of one finding that was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +53,7 @@ struct Match {
     create_time: i64,
     event_time: i64,
     metadata: i64,
+    state: String,
     content_sha256: Vec<u8>,
     known: bool,
 }
@@ -62,26 +67,33 @@ impl FromRow for Match {
             create_time: row.get("create_time")?,
             event_time: row.get("event_time")?,
             metadata: row.get("metadata")?,
+            state: row.get("state")?,
             content_sha256: row.get("content_sha256")?,
             known: row.get("known")?,
         })
     }
 }
 
-/// What recording needs to know besides the findings.
+/// What recording needs to know besides the findings, in one transaction.
 struct Ingest<'a> {
     site: &'a Site,
-    rules: Rules,
+    rules: Arc<Rules>,
+    resources: Resources,
+    /// The number of the newest row.
+    last: i64,
     fold_window: Duration,
 }
 
 impl<'a> Ingest<'a> {
     async fn new(
         connection: &mut Connection,
-        site: &'a Site,
+        store: &'a Store,
         fold_window: Duration,
     ) -> Result<Self, sqlx::Error> {
-        Ok(Self { site, rules: Rules::read(connection).await?, fold_window })
+        let numbers = "SELECT version, (SELECT COALESCE(max(seq), 0) FROM findings) FROM settings_version";
+        let (version, last): (i64, i64) = connection.one(sql(numbers)).await?;
+        let rules = store.rules.of_version(connection, version).await?;
+        Ok(Self { site: &store.site, rules, resources: store.resources.take(), last, fold_window })
     }
 }
 
@@ -105,12 +117,10 @@ impl Store {
             return Ok(Vec::new());
         }
         let mut transaction = self.begin(Access::Write).await?;
-        let connection = transaction.connection();
-        let recorded = match Ingest::new(connection, &self.site, fold_window).await {
-            Ok(ingest) => ingest.record_all(connection, findings).await,
-            Err(error) => Err(error),
-        };
-        self.end(transaction, "record findings", recorded).await
+        let done = record_all(transaction.connection(), self, findings, fold_window).await;
+        let (recorded, resources) = self.end(transaction, "record findings", done).await?;
+        self.resources.put(resources);
+        Ok(recorded)
     }
 
     /// Puts metadata that came late into each finding of the container, unless more is known there already.
@@ -121,8 +131,8 @@ impl Store {
     pub async fn complete_container(&self, container: &Container) -> Result<u64, StoreError> {
         let mut transaction = self.begin(Access::Write).await?;
         let connection = transaction.connection();
-        let changed = match Ingest::new(connection, &self.site, Duration::ZERO).await {
-            Ok(ingest) => ingest.complete(connection, container, None).await,
+        let changed = match Ingest::new(connection, self, Duration::ZERO).await {
+            Ok(mut ingest) => ingest.complete(connection, container, None).await,
             Err(error) => Err(error),
         };
         self.end(transaction, "complete a container", changed).await
@@ -145,19 +155,20 @@ struct Known {
 impl Known {
     async fn among(connection: &mut Connection, findings: &[Finding]) -> Result<Self, sqlx::Error> {
         let mut known = Self::default();
-        for some in findings.chunks(64) {
-            let keys = some.iter().fold(
+        for some in findings.chunks(ASKED_AT_ONCE) {
+            // The last one is repeated, so that the databases know both statements already.
+            let some = || some.iter().chain(some.last().into_iter().cycle()).take(ASKED_AT_ONCE);
+            let keys = some().fold(
                 sql(format!(
                     "SELECT content_sha256, container_id, category FROM findings
                      WHERE (content_sha256, container_id) IN (VALUES {})",
-                    insert::list("($,$)", some.len())
+                    insert::list("($,$)", ASKED_AT_ONCE)
                 )),
                 |query, finding| query.bind(&finding.content_sha256.0[..]).bind(finding.container_id()),
             );
             known.keys.extend(connection.all::<(Vec<u8>, String, String)>(keys.in_order(connection)).await?);
-            let ids = format!("SELECT id FROM findings WHERE id IN ({})", insert::list("$", some.len()));
-            let ids = some
-                .iter()
+            let ids = format!("SELECT id FROM findings WHERE id IN ({})", insert::list("$", ASKED_AT_ONCE));
+            let ids = some()
                 .map(|finding| finding.id.as_str())
                 .fold(sql(ids), Statement::bind)
                 .in_order(connection);
@@ -173,29 +184,36 @@ impl Known {
     }
 }
 
-impl Ingest<'_> {
-    /// What has to do with nothing else is written together; the rest one by one, in the order in which it came.
-    async fn record_all(
-        &self,
-        connection: &mut Connection,
-        findings: &[Finding],
-    ) -> Result<Vec<Recorded>, sqlx::Error> {
-        let mut known = Known::among(connection, findings).await?;
-        let mut recorded = Vec::with_capacity(findings.len());
-        let mut new = Vec::new();
-        for finding in findings {
-            if known.is_new(finding) {
-                new.push(self.new_finding(finding)?);
-                recorded.push(new_one(finding));
-            } else {
-                insert_all(connection, std::mem::take(&mut new)).await?;
-                recorded.push(self.record_one(connection, finding).await?);
-            }
-        }
-        insert_all(connection, new).await?;
-        Ok(recorded)
+/// What has to do with nothing else is written together; the rest one by one, in the order in which it came. Returns what is
+/// known of resources as well, which is true when the transaction has been committed.
+async fn record_all(
+    connection: &mut Connection,
+    store: &Store,
+    findings: &[Finding],
+    fold_window: Duration,
+) -> Result<(Vec<Recorded>, Resources), sqlx::Error> {
+    let mut ingest = Ingest::new(connection, store, fold_window).await?;
+    if let [finding] = findings {
+        let recorded = ingest.record_one(connection, finding).await?;
+        return Ok((vec![recorded], ingest.resources));
     }
+    let mut known = Known::among(connection, findings).await?;
+    let mut recorded = Vec::with_capacity(findings.len());
+    let mut new = Vec::new();
+    for finding in findings {
+        if known.is_new(finding) {
+            new.push(ingest.new_finding(finding)?);
+            recorded.push(new_one(finding));
+        } else {
+            ingest.insert(connection, std::mem::take(&mut new)).await?;
+            recorded.push(ingest.record_one(connection, finding).await?);
+        }
+    }
+    ingest.insert(connection, new).await?;
+    Ok((recorded, ingest.resources))
+}
 
+impl Ingest<'_> {
     fn new_finding(&self, finding: &Finding) -> Result<(NewFinding, Json), sqlx::Error> {
         let (mut new, resource) = NewFinding::of(finding, self.site)?;
         self.rules.apply(&mut new.document, &resource, finding.last_seen);
@@ -203,20 +221,35 @@ impl Ingest<'_> {
         Ok((new, resource))
     }
 
+    async fn insert(
+        &mut self,
+        connection: &mut Connection,
+        new: Vec<(NewFinding, Json)>,
+    ) -> Result<(), sqlx::Error> {
+        let mut rows = Vec::with_capacity(new.len());
+        for (mut finding, resource) in new {
+            finding.resource = self.resources.of_urva(connection, resource).await?;
+            rows.push(finding);
+        }
+        self.last = insert::insert(connection, self.last, &rows).await?;
+        Ok(())
+    }
+
     async fn record_one(
-        &self,
+        &mut self,
         connection: &mut Connection,
         finding: &Finding,
     ) -> Result<Recorded, sqlx::Error> {
-        let Some(found) = self.find_match(connection, finding).await? else {
-            insert_all(connection, vec![self.new_finding(finding)?]).await?;
+        let Some(mut found) = self.find_match(connection, finding).await? else {
+            let new = vec![self.new_finding(finding)?];
+            self.insert(connection, new).await?;
             return Ok(new_one(finding));
         };
         let (outcome, count) = if found.known {
-            self.improve(connection, finding, &found).await?;
+            self.improve(connection, finding, &mut found).await?;
             (Outcome::AlreadyKnown, from_sql(found.count))
         } else {
-            (Outcome::Updated, self.count_in(connection, finding, &found).await?)
+            (Outcome::Updated, self.count_in(connection, finding, &mut found).await?)
         };
         if let Some(container) = finding.container()
             && metadata_rank(Some(container)) > found.metadata
@@ -237,7 +270,7 @@ impl Ingest<'_> {
         let at = to_sql(execution.at.0);
         let window = i64::try_from(self.fold_window.as_nanos()).unwrap_or(i64::MAX);
         let beginning = beginning_of(finding);
-        let query = sql(if beginning.is_some() { MATCHES_BY_BEGINNING } else { MATCHES })
+        let mut query = sql(if beginning.is_some() { MATCHES_BY_BEGINNING } else { MATCHES })
             .bind(&finding.content_sha256.0[..])
             .bind(finding.container_id())
             .bind(finding.category.display_name())
@@ -247,14 +280,16 @@ impl Ingest<'_> {
             .bind(at.saturating_sub(window))
             .bind(at.saturating_add(window))
             .bind(self.site.place.source.as_str());
+        if let Some(beginning) = &beginning {
+            query = query.bind(to_sql(beginning.len() as u64));
+        }
         let candidates: Vec<Match> = connection.all(query).await?;
         for candidate in candidates {
             let is_same =
                 candidate.content_sha256 == finding.content_sha256.0 || candidate.id == finding.id.as_str();
             let begins_so = match &beginning {
                 Some(beginning) if !is_same => {
-                    let text = text(connection, &candidate.content_sha256).await?;
-                    text.is_some_and(|text| text.starts_with(beginning))
+                    begins_with(connection, &candidate.content_sha256, beginning).await?
                 }
                 _ => false,
             };
@@ -267,26 +302,32 @@ impl Ingest<'_> {
 
     /// One more execution of a known finding. Its capture becomes that of the latest one. Returns the new count.
     async fn count_in(
-        &self,
+        &mut self,
         connection: &mut Connection,
         finding: &Finding,
-        found: &Match,
+        found: &mut Match,
     ) -> Result<u64, sqlx::Error> {
         let before = from_sql(found.count);
         let count = before.saturating_add(finding.count.max(1));
         // The body of a text's beginning does not fit the whole text.
         let is_same = finding.content_sha256.0[..] == found.content_sha256[..];
-        if is_same && to_sql(finding.last_seen.0) >= found.event_time {
-            put_body(connection, found.seq, Parts::of(finding)?.body).await?;
-        }
-        let counted = sql("UPDATE findings SET count = $1, create_time = $2, event_time = $3 WHERE seq = $4")
-            .bind(to_sql(count))
-            .bind(found.create_time.min(to_sql(finding.first_seen.0)))
-            .bind(found.event_time.max(to_sql(finding.last_seen.0)))
-            .bind(found.seq);
-        connection.execute(counted).await?;
+        let is_latest = is_same && to_sql(finding.last_seen.0) >= found.event_time;
+        found.count = to_sql(count);
+        found.create_time = found.create_time.min(to_sql(finding.first_seen.0));
+        found.event_time = found.event_time.max(to_sql(finding.last_seen.0));
         insert_execution(connection, found.seq, finding.execution()).await?;
-        self.refresh(connection, found.seq).await?;
+        if is_latest {
+            self.show(connection, finding, found).await?;
+        } else {
+            let counted =
+                sql("UPDATE findings SET count = $1, create_time = $2, event_time = $3 WHERE seq = $4")
+                    .bind(found.count)
+                    .bind(found.create_time)
+                    .bind(found.event_time)
+                    .bind(found.seq);
+            connection.execute(counted).await?;
+            self.refresh(connection, found.seq).await?;
+        }
         if count > KEPT_EXECUTIONS.unsigned_abs() && count / TRIMMED_EACH != before / TRIMMED_EACH {
             trim_executions(connection, found.seq).await?;
         }
@@ -297,53 +338,73 @@ impl Ingest<'_> {
     /// that took its time, a text that has grown, texts that the script compiled meanwhile. A body that cannot be read any
     /// more is replaced as well.
     async fn improve(
-        &self,
+        &mut self,
         connection: &mut Connection,
         finding: &Finding,
-        found: &Match,
+        found: &mut Match,
     ) -> Result<(), sqlx::Error> {
-        let body: Vec<u8> =
-            connection.one(sql("SELECT body FROM documents WHERE finding = $1").bind(found.seq)).await?;
-        let text = text(connection, &found.content_sha256).await?;
+        let known =
+            "SELECT body, (SELECT size FROM scripts WHERE sha256 = $2) FROM documents WHERE finding = $1";
+        let known = sql(known).bind(found.seq).bind(found.content_sha256.as_slice());
+        let (body, text_size): (Option<Vec<u8>>, Option<i64>) = connection.one(known).await?;
         let is_same = finding.content_sha256.0[..] == found.content_sha256[..];
-        let is_better = Body::read(&body).map_or(is_same, |known| {
+        let is_better = Body::read(&body.unwrap_or_default()).map_or(is_same, |known| {
             let (old, new) = (known.finding.execution(), finding.execution());
-            let layers = |finding: &Finding| finding.script().map_or(0, |judged| judged.layers.len());
-            // What was judged while it was read may be held when all of it is there; what was held may turn out to have run.
-            let held = |finding: &Finding| finding.script().and_then(|judged| judged.held);
-            let is_held_now = match (held(&known.finding), held(finding)) {
-                (None, Some(_)) => true,
-                (Some(before), Some(Held::Late)) => before != Held::Late,
-                _ => false,
-            };
-            let has_more = is_held_now || layers(finding) > layers(&known.finding);
             let is_this = (old.pid, old.start_ticks) == (new.pid, new.start_ticks);
             is_this
-                && if is_same {
-                    has_more || lacks(finding) < lacks(&known.finding)
-                } else {
-                    known.has_grown(text, finding)
+                && match is_same {
+                    true => knows_more(&known.finding, finding),
+                    false => known.has_grown(text_size.map(from_sql), finding),
                 }
         });
         if !is_better {
             return Ok(());
         }
-        let parts = Parts::of(finding)?;
-        if let Some(text) = parts.text {
-            insert_text(connection, &finding.content_sha256.0, &text).await?;
-        }
-        put_body(connection, found.seq, parts.body).await?;
-        let put = sql("UPDATE findings SET content_sha256 = $1 WHERE seq = $2");
-        connection.execute(put.bind(&finding.content_sha256.0[..]).bind(found.seq)).await?;
         if !is_same {
+            let put = sql("UPDATE findings SET content_sha256 = $1 WHERE seq = $2");
+            connection.execute(put.bind(&finding.content_sha256.0[..]).bind(found.seq)).await?;
             remove_script(connection, &found.content_sha256).await?;
         }
-        self.refresh(connection, found.seq).await
+        if let Some(text) = Parts::of(finding)?.text {
+            insert_text(connection, &finding.content_sha256.0, &text).await?;
+        }
+        self.show(connection, finding, found).await
+    }
+
+    /// Lets the finding show this capture of it, with what else is known: its count, its times, and of the container whichever
+    /// is more.
+    async fn show(
+        &mut self,
+        connection: &mut Connection,
+        finding: &Finding,
+        found: &mut Match,
+    ) -> Result<(), sqlx::Error> {
+        let known = sql("SELECT CAST(document AS TEXT), container FROM documents WHERE finding = $1");
+        let (document, container): (String, Option<String>) = connection.one(known.bind(found.seq)).await?;
+        let mut shown = finding.clone();
+        keep_numbers_finite(&mut shown);
+        shown.id = FindingId::parse(&found.id).unwrap_or_else(|| finding.id.clone());
+        shown.state = state(&found.state).unwrap_or(finding.state);
+        shown.count = from_sql(found.count);
+        shown.first_seen = Timestamp(from_sql(found.create_time));
+        shown.last_seen = Timestamp(from_sql(found.event_time));
+        let rank = metadata_rank(finding.container());
+        let is_richer = container.is_some() && finding.container().is_some() && rank > found.metadata;
+        if is_richer {
+            found.metadata = rank;
+        } else if let Ok(container) = container.as_deref().map(serde_json::from_str).transpose() {
+            *shown.container_mut() = container;
+        }
+        let mut rows = self.rows(connection, &shown, &document).await?;
+        rows.counted = Some((found.count, found.metadata));
+        rows.body = Some(Parts::of(finding)?.body);
+        rows.container = is_richer.then(|| shown.container().map(to_json)).flatten().transpose()?;
+        rows.put(connection, found.seq).await
     }
 
     /// Writes what is known of a container into its findings, or into one of them.
     async fn complete(
-        &self,
+        &mut self,
         connection: &mut Connection,
         container: &Container,
         only: Option<i64>,
@@ -366,66 +427,77 @@ impl Ingest<'_> {
 
     /// Renders the document of one of urva's own findings again, after its evidence has changed. Where the evidence cannot be
     /// read any more, the document stays as it is.
-    async fn refresh(&self, connection: &mut Connection, seq: i64) -> Result<(), sqlx::Error> {
+    async fn refresh(&mut self, connection: &mut Connection, seq: i64) -> Result<(), sqlx::Error> {
         let rows = connection.rows(sql(body::SELECT).bind(seq)).await?;
-        let Some(Ok(finding)) = rows.first().map(body::read) else { return Ok(()) };
-        let known = sql("SELECT CAST(document AS TEXT) FROM documents WHERE finding = $1").bind(seq);
-        let known: String = connection.one(known).await?;
-        let (mut document, resource) = render(&finding, self.site)?;
-        if let Ok(known) = serde_json::from_str(&known) {
-            keep_peoples_fields(&known, &mut document);
+        let Some((Ok(finding), row)) = rows.first().map(|row| (body::read(row), row)) else { return Ok(()) };
+        let document: String = row.get("document")?;
+        self.rows(connection, &finding, &document).await?.put(connection, seq).await
+    }
+
+    /// What the rows of a finding say, of what is known of it and of its document before.
+    async fn rows(
+        &mut self,
+        connection: &mut Connection,
+        finding: &Finding,
+        before: &str,
+    ) -> Result<Rows, sqlx::Error> {
+        let (mut document, resource) = render(finding, self.site)?;
+        if let Ok(before) = serde_json::from_str(before) {
+            keep_peoples_fields(&before, &mut document);
         }
         self.rules.apply(&mut document, &resource, finding.last_seen);
-        let resource = insert::resource(connection, &resource).await?;
         let columns = Columns {
             create_time: finding.first_seen,
             event_time: finding.last_seen,
             ..Columns::of(&document)
         };
-        put_document(connection, seq, resource, &columns, &document).await
+        Ok(Rows::new(self.resources.of_urva(connection, resource).await?, columns, &document))
     }
 }
 
-/// Rows that an execution may belong to, the best one first. `known` is one that has counted it.
+/// Whether a report of the same text of the same execution is to replace the one before.
+fn knows_more(known: &Finding, finding: &Finding) -> bool {
+    let layers = |finding: &Finding| finding.script().map_or(0, |judged| judged.layers.len());
+    // What was judged while it was read may be held when all of it is there; what was held may turn out to have run.
+    let held = |finding: &Finding| finding.script().and_then(|judged| judged.held);
+    let is_held_now = match (held(known), held(finding)) {
+        (None, Some(_)) => true,
+        (Some(before), Some(Held::Late)) => before != Held::Late,
+        _ => false,
+    };
+    is_held_now || layers(finding) > layers(known) || lacks(finding) < lacks(known)
+}
+
+/// Rows that an execution may belong to, the best one first. `known` is one that has counted it. The category is compared so that
+/// no index of it is used, which would lead to all of its findings.
 const MATCHES: &str =
     "SELECT * FROM (SELECT seq, id, count, create_time, event_time, metadata, state, content_sha256,
              id = $4 OR EXISTS (SELECT 1 FROM executions
                                 WHERE finding = seq AND pid = $5 AND start_ticks = $6) AS known
          FROM findings
-         WHERE ((content_sha256 = $1 AND container_id = $2 AND category = $3) OR id = $4)
-           AND source = $9 AND content_sha256 IS NOT NULL
+         WHERE ((content_sha256 = $1 AND container_id = $2) OR id = $4)
+           AND (category || '' = $3 OR id = $4) AND source = $9 AND content_sha256 IS NOT NULL
          ) AS candidate
      WHERE known OR (state = 'ACTIVE' AND event_time >= $7 AND create_time <= $8)
      ORDER BY id = $4 DESC, known DESC, event_time DESC LIMIT 1";
 
-/// The same, and rows whose text may begin with that of the execution.
-const MATCHES_BY_BEGINNING: &str = "SELECT * FROM (SELECT seq, id, count, create_time, event_time, metadata, state, content_sha256,
+/// The same, and rows whose text may begin with that of the execution, whose size is `$10`: it is compared with a hundred at the most.
+const MATCHES_BY_BEGINNING: &str =
+    "SELECT * FROM (SELECT seq, id, count, create_time, event_time, metadata, state, content_sha256,
              id = $4 OR EXISTS (SELECT 1 FROM executions
                                 WHERE finding = seq AND pid = $5 AND start_ticks = $6) AS known
          FROM findings
-         WHERE ((container_id = $2 AND category = $3 AND (content_sha256 = $1 OR event_time >= $7)) OR id = $4)
+         WHERE (container_id = $2 OR id = $4)
+           AND ((category || '' = $3 AND (content_sha256 = $1 OR event_time >= $7)) OR id = $4)
            AND source = $9 AND content_sha256 IS NOT NULL
          ) AS candidate
-     WHERE known OR (state = 'ACTIVE' AND event_time >= $7 AND create_time <= $8)
-     ORDER BY id = $4 DESC, known DESC, event_time DESC LIMIT 1000";
+     WHERE (known OR (state = 'ACTIVE' AND event_time >= $7 AND create_time <= $8))
+       AND (id = $4 OR content_sha256 = $1
+            OR COALESCE((SELECT size FROM scripts WHERE sha256 = content_sha256), 0) >= $10)
+     ORDER BY id = $4 DESC, known DESC, event_time DESC LIMIT 100";
 
 fn new_one(finding: &Finding) -> Recorded {
     Recorded { id: finding.id.clone(), outcome: Outcome::New, count: finding.count.max(1) }
-}
-
-async fn insert_all(connection: &mut Connection, new: Vec<(NewFinding, Json)>) -> Result<(), sqlx::Error> {
-    let mut last: Option<(Json, i64)> = None;
-    let mut rows = Vec::with_capacity(new.len());
-    for (mut finding, resource) in new {
-        let seq = match &last {
-            Some((known, seq)) if *known == resource => *seq,
-            _ => insert::resource(connection, &resource).await?,
-        };
-        finding.resource = seq;
-        last = Some((resource, seq));
-        rows.push(finding);
-    }
-    insert::insert(connection, &rows).await
 }
 
 /// What of a text that comes bit by bit is there, its parts one after the other.
@@ -435,16 +507,17 @@ fn beginning_of(finding: &Finding) -> Option<Vec<u8>> {
     script.is_streamed().then(|| [head, tail].concat())
 }
 
-/// The text of this hash; nothing where it is missing or damaged.
-async fn text(connection: &mut Connection, sha256: &[u8]) -> Result<Option<Vec<u8>>, sqlx::Error> {
+/// Whether the text of this hash begins so. One that is missing or damaged does not.
+async fn begins_with(
+    connection: &mut Connection,
+    sha256: &[u8],
+    beginning: &[u8],
+) -> Result<bool, sqlx::Error> {
     let packed: Option<Vec<u8>> =
         connection.first(sql("SELECT text FROM scripts WHERE sha256 = $1").bind(sha256)).await?;
-    Ok(packed.and_then(|packed| zip::unpack(&packed).ok()))
-}
-
-async fn put_body(connection: &mut Connection, seq: i64, body: Vec<u8>) -> Result<(), sqlx::Error> {
-    let put = sql("UPDATE documents SET body = $1 WHERE finding = $2").bind(body).bind(seq);
-    connection.execute(put).await.map(|_| ())
+    Ok(packed.is_some_and(|packed| {
+        zip::unpack_beginning(&packed, beginning.len()).is_ok_and(|text| text == beginning)
+    }))
 }
 
 async fn trim_executions(connection: &mut Connection, seq: i64) -> Result<(), sqlx::Error> {
@@ -454,30 +527,77 @@ async fn trim_executions(connection: &mut Connection, seq: i64) -> Result<(), sq
     connection.execute(sql(old).bind(seq).bind(KEPT_EXECUTIONS)).await.map(|_| ())
 }
 
-/// Replaces a document, and what of it stands in columns.
-pub(crate) async fn put_document(
-    connection: &mut Connection,
-    seq: i64,
+/// What is written over the rows of a finding that is there.
+pub(crate) struct Rows {
     resource: i64,
-    columns: &Columns,
-    document: &Json,
-) -> Result<(), sqlx::Error> {
-    let put = sql("UPDATE documents SET document = json($1) WHERE finding = $2");
-    connection.execute(put.bind(document.to_string()).bind(seq)).await?;
-    let put = sql("UPDATE findings SET resource = $1, category = $2, state = $3, severity = $4, mute = $5,
-             create_time = $6, event_time = $7, container_name = $8, image = $9, namespace = $10, pod = $11
-         WHERE seq = $12")
-    .bind(resource)
-    .bind(columns.category.as_str())
-    .bind(columns.state.as_str())
-    .bind(columns.severity.as_str())
-    .bind(columns.mute.as_str())
-    .bind(to_sql(columns.create_time.0))
-    .bind(to_sql(columns.event_time.0))
-    .bind(columns.container_name.as_deref())
-    .bind(columns.image.as_deref())
-    .bind(columns.namespace.as_deref())
-    .bind(columns.pod.as_deref())
-    .bind(seq);
-    connection.execute(put).await.map(|_| ())
+    columns: Columns,
+    document: String,
+    /// How many executions it stands for, and how much is known of its container, where these have changed.
+    counted: Option<(i64, i64)>,
+    /// The evidence, where it has changed.
+    body: Option<Vec<u8>>,
+    container: Option<String>,
+}
+
+impl Rows {
+    pub(crate) fn new(resource: i64, columns: Columns, document: &Json) -> Self {
+        let document = document.to_string();
+        Self { resource, columns, document, counted: None, body: None, container: None }
+    }
+
+    pub(crate) async fn put(self, connection: &mut Connection, seq: i64) -> Result<(), sqlx::Error> {
+        let put = sql("UPDATE documents SET document = json($1), body = COALESCE($2, body),
+                 container = COALESCE($3, container) WHERE finding = $4")
+        .bind(self.document)
+        .bind(self.body)
+        .bind(self.container)
+        .bind(seq);
+        connection.execute(put).await?;
+        let columns = self.columns;
+        let put = sql("UPDATE findings SET resource = $1, category = $2, state = $3, severity = $4, mute = $5,
+                 create_time = $6, event_time = $7, container_name = $8, image = $9, namespace = $10, pod = $11,
+                 count = COALESCE($12, count), metadata = COALESCE($13, metadata)
+             WHERE seq = $14")
+        .bind(self.resource)
+        .bind(columns.category)
+        .bind(columns.state)
+        .bind(columns.severity)
+        .bind(columns.mute)
+        .bind(to_sql(columns.create_time.0))
+        .bind(to_sql(columns.event_time.0))
+        .bind(columns.container_name)
+        .bind(columns.image)
+        .bind(columns.namespace)
+        .bind(columns.pod)
+        .bind(self.counted.map(|(count, _)| count))
+        .bind(self.counted.map(|(_, metadata)| metadata))
+        .bind(seq);
+        connection.execute(put).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    /// On a table of which SQLite knows nothing, as ours are.
+    async fn plan(query: &'static str) -> String {
+        let folder = TempDir::new().unwrap();
+        let store = Store::open(folder.path().join("urva.db")).await.unwrap();
+        let mut transaction = store.begin(Access::Read).await.unwrap();
+        let rows = transaction.connection().rows(sql(format!("EXPLAIN QUERY PLAN {query}"))).await.unwrap();
+        let lines: Vec<String> = rows.iter().map(|row| row.get("detail").unwrap()).collect();
+        lines.join("\n")
+    }
+
+    #[tokio::test]
+    async fn a_match_is_found_by_its_text_or_its_container_and_never_by_its_category() {
+        for (query, index) in [(MATCHES, "findings_by_text"), (MATCHES_BY_BEGINNING, "findings_by_container")]
+        {
+            let plan = plan(query).await;
+            assert!(plan.contains(&format!("{index} (")), "{plan}");
+            assert!(!plan.contains("SCAN findings") && !plan.contains("(category"), "{plan}");
+        }
+    }
 }

@@ -24,7 +24,8 @@ pub struct RetentionPolicy {
     pub max_age: Option<Duration>,
     /// How many findings are kept, those last executed longest ago going first.
     pub max_findings: Option<u64>,
-    /// How many bytes all findings may take, with their evidence and texts, those last executed longest ago going first.
+    /// How many bytes all findings may take, with their evidence, texts and indexes, those last executed longest ago going first. It is
+    /// estimated from some of them. The audit trail and what people set up do not count.
     pub max_bytes: Option<u64>,
 }
 
@@ -63,9 +64,17 @@ impl Store {
         let gaps = remove_gaps(transaction.connection(), oldest).await;
         removed.gaps = self.end(transaction, "remove old gaps", gaps).await?;
         let mut transaction = self.begin(Access::Write).await?;
-        let entries = remove_audit(transaction.connection(), oldest, &removed, now).await;
-        self.end(transaction, "remove old entries of the audit trail", entries).await?;
-        Ok(removed)
+        let noted = note_removed(transaction.connection(), oldest, &removed, now).await;
+        self.end(transaction, "note what was removed", noted).await?;
+        loop {
+            let mut transaction = self.begin(Access::Write).await?;
+            let entries = remove_audit(transaction.connection(), oldest).await;
+            if self.end(transaction, "remove old entries of the audit trail", entries).await?
+                < BATCH.unsigned_abs()
+            {
+                return Ok(removed);
+            }
+        }
     }
 }
 
@@ -107,31 +116,45 @@ async fn surplus_by_size(
     max_bytes: Option<u64>,
 ) -> Result<i64, sqlx::Error> {
     let Some(max_bytes) = max_bytes.map(to_sql).filter(|_| total > 0) else { return Ok(0) };
-    let size: i64 = connection
-        .one(sql(match connection {
-            Connection::Postgres(_) => SIZE_IN_POSTGRES,
-            _ => SIZE_IN_SQLITE,
-        }))
-        .await?;
+    let octets =
+        if matches!(connection, Connection::Postgres(_)) { "pg_column_size" } else { "octet_length" };
+    let documents: i64 = connection.one(sql(sampled_documents(octets)).bind(SAMPLED)).await?;
+    let scripts: i64 = connection.one(sql(sampled_scripts(octets)).bind(SAMPLED)).await?;
+    let size = total.saturating_mul(documents.saturating_add(ROW_BYTES)).saturating_add(scripts);
     let surplus = size.saturating_sub(max_bytes);
     // At least one, as long as it is too much.
     Ok(if surplus > 0 { (surplus / (size / total).max(1)).max(1) } else { 0 })
 }
 
-/// Pages that are in use.
-const SIZE_IN_SQLITE: &str = "SELECT (SELECT page_count FROM pragma_page_count)
-    * (SELECT page_size FROM pragma_page_size)
-    - (SELECT freelist_count FROM pragma_freelist_count) * (SELECT page_size FROM pragma_page_size)";
+/// Documents and texts whose size is looked at. Reading all of them would take as long as writing them.
+const SAMPLED: i64 = 1_000;
 
-/// What the rows take; files do not get smaller when rows go, but are filled again.
-const SIZE_IN_POSTGRES: &str = "SELECT CAST(
-      (SELECT COALESCE(sum(pg_column_size(document) + COALESCE(pg_column_size(body), 0) + COALESCE(length(container), 0)), 0)
-       FROM documents)
-    + (SELECT COALESCE(sum(pg_column_size(text)), 0) FROM scripts) AS BIGINT)";
+/// What the row of a finding takes, with its places in the indexes and its latest execution.
+const ROW_BYTES: i64 = 1_024;
+
+/// How many bytes the documents and the evidence of findings have on average, of some that lie at equal distances between the first and the last.
+fn sampled_documents(octets: &str) -> String {
+    format!(
+        "WITH RECURSIVE reach AS (SELECT COALESCE(min(finding), 0) AS low, COALESCE(max(finding), 0) AS high FROM documents),
+             place AS (SELECT CAST(0 AS BIGINT) AS number UNION ALL SELECT number + 1 FROM place WHERE number < $1 - 1),
+             sample AS (SELECT DISTINCT (SELECT min(finding) FROM documents
+                            WHERE finding >= low + (high - low) * number / $1) AS finding FROM reach, place)
+         SELECT CAST(COALESCE(avg({octets}(d.document) + COALESCE({octets}(d.body), 0) + COALESCE({octets}(d.container), 0)), 0) AS BIGINT)
+         FROM sample s JOIN documents d ON d.finding = s.finding"
+    )
+}
+
+/// How many bytes all texts have, as far as the first ones in the order of their hashes tell, which is no order of theirs.
+fn sampled_scripts(octets: &str) -> String {
+    format!(
+        "SELECT CAST(COALESCE(avg(bytes), 0) * (SELECT count(*) FROM scripts) AS BIGINT)
+         FROM (SELECT {octets}(text) AS bytes FROM scripts ORDER BY sha256 LIMIT $1) AS sample"
+    )
+}
 
 /// The trail says how much retention removed; its own entries go when they are too old. The databases let only those go that are
 /// before the limit.
-async fn remove_audit(
+async fn note_removed(
     connection: &mut Connection,
     oldest: i64,
     removed: &Removed,
@@ -142,8 +165,14 @@ async fn remove_audit(
         let counts = json!({"findings": removed.findings, "scripts": removed.scripts});
         note(connection, &by, "Retain", "findings", Some(&counts), None).await?;
     }
-    connection.execute(sql("UPDATE audit_limit SET at = $1 WHERE at < $1").bind(oldest)).await?;
-    connection.execute(sql("DELETE FROM audit WHERE at < $1").bind(oldest)).await.map(|_| ())
+    connection.execute(sql("UPDATE audit_limit SET at = $1 WHERE at < $1").bind(oldest)).await.map(|_| ())
+}
+
+/// One batch; returns how many went.
+async fn remove_audit(connection: &mut Connection, oldest: i64) -> Result<u64, sqlx::Error> {
+    let old =
+        "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at < $1 ORDER BY at, seq LIMIT $2)";
+    connection.execute(sql(old).bind(oldest).bind(BATCH)).await
 }
 
 /// Removes a text, unless a finding shows it.

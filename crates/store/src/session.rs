@@ -11,12 +11,16 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex as StdMutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{AcquireError, Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
 /// Connections that read at the same time.
 const READERS: usize = 4;
+
+/// Instructions of SQLite between two looks at whether anybody waits for them: a fraction of a millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
 /// What a transaction may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +47,12 @@ impl Source {
         }
     }
 
-    pub(crate) async fn connect(&self, access: Access) -> Result<Connection, sqlx::Error> {
+    /// `within` is how long the server works on a statement that reads.
+    pub(crate) async fn connect(
+        &self,
+        access: Access,
+        within: Option<Duration>,
+    ) -> Result<Connection, sqlx::Error> {
         match self {
             Self::File { options, .. } => {
                 let mut options = (**options).clone();
@@ -52,7 +61,13 @@ impl Source {
                 }
                 Ok(Connection::Sqlite(options.connect().await?))
             }
-            Self::Server { options, .. } => Ok(Connection::Postgres(Box::new(options.connect().await?))),
+            Self::Server { options, .. } => {
+                let mut options = (**options).clone();
+                if let Some(within) = within.filter(|_| access == Access::Read) {
+                    options = options.options([("statement_timeout", within.as_millis().max(1).to_string())]);
+                }
+                Ok(Connection::Postgres(Box::new(options.connect().await?)))
+            }
         }
     }
 }
@@ -66,23 +81,42 @@ impl Source {
 pub(crate) struct Session {
     connection: Connection,
     is_unfinished: bool,
+    /// What SQLite looks at while it works, once a transaction has begun: whether anybody still waits for it.
+    is_given_up: Option<Arc<AtomicBool>>,
 }
 
 impl Session {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, is_unfinished: false }
+        Self { connection, is_unfinished: false, is_given_up: None }
+    }
+
+    /// Lets SQLite end a statement early when nobody waits for it any more. A server ends it when its time is over.
+    async fn watch(&mut self) -> Result<(), sqlx::Error> {
+        if let (Connection::Sqlite(connection), None) = (&mut self.connection, &self.is_given_up) {
+            let is_given_up = Arc::new(AtomicBool::new(false));
+            let asked = Arc::clone(&is_given_up);
+            let goes_on = move || !asked.load(Ordering::Relaxed);
+            connection.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_LOOKS, goes_on);
+            self.is_given_up = Some(is_given_up);
+        }
+        Ok(())
+    }
+
+    /// Closes the connection with what is under way on it, which is rolled back.
+    fn give_up(self) {
+        if let Some(is_given_up) = &self.is_given_up {
+            is_given_up.store(true, Ordering::Relaxed);
+        }
     }
 
     fn is_open(&self) -> bool {
         !matches!(self.connection, Connection::Closed)
     }
 
-    /// Begins a transaction. One whose future was dropped half way is rolled back before.
+    /// Begins a transaction.
     async fn begin(&mut self, access: Access) -> Result<(), sqlx::Error> {
-        if self.is_unfinished {
-            self.roll_back().await;
-        }
         self.is_unfinished = true;
+        self.watch().await?;
         let begin = match (&self.connection, access) {
             (Connection::Sqlite(_), Access::Write) => "BEGIN IMMEDIATE",
             (Connection::Postgres(_), Access::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -93,6 +127,11 @@ impl Session {
             (Connection::Postgres(_), Access::Write) => postgres::lock(&mut self.connection).await,
             _ => Ok(()),
         }
+    }
+
+    /// Whether another transaction may follow on this connection.
+    fn is_ready(&self) -> bool {
+        self.is_open() && !self.is_unfinished
     }
 
     async fn end<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
@@ -125,13 +164,18 @@ pub(crate) struct Pool {
     turns: Semaphore,
     /// Connections that read and are not in use.
     idle: StdMutex<Vec<Session>>,
+    read_limit: Option<Duration>,
 }
 
 impl Pool {
     /// `writer` is the connection that the database was opened with.
     pub(crate) fn new(source: Source, writer: Connection) -> Self {
         let (writer, turns) = (Mutex::new(Session::new(writer)), Semaphore::new(READERS));
-        Self { source, writer, turns, idle: StdMutex::default() }
+        Self { source, writer, turns, idle: StdMutex::default(), read_limit: None }
+    }
+
+    pub(crate) fn limit_reads(&mut self, within: Duration) {
+        self.read_limit = Some(within);
     }
 
     pub(crate) fn source(&self) -> &Source {
@@ -151,7 +195,7 @@ impl Pool {
                 begun => return begun.map(|()| transaction),
             }
         }
-        *session = Session::new(self.source.connect(access).await?);
+        *session = Session::new(self.source.connect(access, self.read_limit).await?);
         session.begin(access).await.map(|()| transaction)
     }
 
@@ -197,10 +241,13 @@ impl<'a> Transaction<'a> {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         let session = std::mem::take(&mut self.session);
+        // One that is unfinished would keep the lock of those who write, or an old state of the database, until it is used again:
+        // closing it rolls back. Another one is made when it is needed.
+        if !session.is_ready() {
+            return session.give_up();
+        }
         match &mut self.home {
             Home::Writer(writer) => **writer = session,
-            // One that reads and is unfinished would keep an old state of the database alive until it is used again.
-            Home::Reader { .. } if session.is_unfinished || !session.is_open() => {}
             Home::Reader { idle, .. } => idle.lock().unwrap_or_else(PoisonError::into_inner).push(session),
         }
     }
@@ -222,5 +269,35 @@ impl Store {
         result: Result<T, sqlx::Error>,
     ) -> Result<T, StoreError> {
         transaction.session.end(result).await.map_err(|error| explain(self.path(), doing, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+    use tempfile::TempDir;
+
+    #[tokio::test]
+    async fn sqlite_ends_what_nobody_waits_for() {
+        let folder = TempDir::new().unwrap();
+        let store = Store::open(folder.path().join("urva.db")).await.unwrap();
+        let mut transaction = store.begin(Access::Read).await.unwrap();
+        let asked = Arc::downgrade(transaction.session.is_given_up.as_ref().unwrap());
+        {
+            let endless =
+                "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+            let mut rows = pin!(transaction.connection().rows(sql(endless)));
+            assert!(rows.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        drop(transaction);
+        // SQLite's thread lets go of it when it has come to its end.
+        let has_ended = (0..3_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            asked.strong_count() == 0
+        });
+        assert!(has_ended, "the query goes on");
     }
 }

@@ -2,14 +2,15 @@
 //! that is unique among its kind; what the messages mean is the caller's, but for mute rules.
 
 use crate::audit::{By, note};
+use crate::change::check_size;
 use crate::document::normal;
 use crate::session::Access;
 use crate::sql::{Connection, FromRow, Row, sql};
 use crate::{Store, StoreError};
 use serde_json::Value as Json;
 
-/// The most settings of one page.
-const PAGE_LIMIT: u32 = 1_000;
+/// The most settings of one page, and one more, by which a caller sees that there is another page.
+const PAGE_LIMIT: u32 = 1_001;
 
 /// What a setting is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,7 +56,7 @@ impl FromRow for Setting {
 }
 
 impl Store {
-    /// Settings of one kind in the order of their ids, those behind `after`, 1,000 at the most.
+    /// Settings of one kind in the order of their ids, those behind `after`, 1,001 at the most.
     ///
     /// # Errors
     /// Where the database cannot be read.
@@ -89,7 +90,7 @@ impl Store {
     /// Adds a setting.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyThere`] where one of this kind and id exists.
+    /// [`StoreError::AlreadyThere`] where one of this kind and id exists, [`StoreError::TooLarge`].
     pub async fn create_setting(
         &self,
         kind: Kind,
@@ -98,6 +99,7 @@ impl Store {
         by: &By<'_>,
     ) -> Result<Json, StoreError> {
         let document = normal(document);
+        check_size(&format!("{}/{id}", kind.as_str()), None, &document)?;
         let mut transaction = self.begin(Access::Write).await?;
         let created = create(transaction.connection(), kind, id, &document, by).await;
         match self.end(transaction, "add a setting", created).await? {
@@ -109,7 +111,7 @@ impl Store {
     /// Changes a setting; nothing happens where `change` refuses. `action` is for the audit trail. Returns the setting as it is then.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchSetting`]. The inner error is that of `change`.
+    /// [`StoreError::NoSuchSetting`], [`StoreError::TooLarge`]. The inner error is that of `change`.
     pub async fn change_setting<E>(
         &self,
         kind: Kind,
@@ -120,8 +122,11 @@ impl Store {
     ) -> Result<Result<Json, E>, StoreError> {
         let mut transaction = self.begin(Access::Write).await?;
         let changed = apply(transaction.connection(), kind, id, by, action, change).await;
-        let changed = self.end(transaction, "change a setting", changed).await?;
-        changed.ok_or_else(|| missing(kind, id))
+        match self.end(transaction, "change a setting", changed).await? {
+            Some(Ok(changed)) => Ok(changed),
+            Some(Err(error)) => Err(error),
+            None => Err(missing(kind, id)),
+        }
     }
 
     /// Removes a setting.
@@ -175,20 +180,23 @@ async fn apply<E>(
     by: &By<'_>,
     action: &str,
     change: impl FnOnce(&mut Json) -> Result<(), E>,
-) -> Result<Option<Result<Json, E>>, sqlx::Error> {
+) -> Result<Option<Result<Result<Json, E>, StoreError>>, sqlx::Error> {
     let Some(before) = read(connection, kind, id).await? else { return Ok(None) };
     let mut after = before.clone();
     if let Err(refused) = change(&mut after) {
-        return Ok(Some(Err(refused)));
+        return Ok(Some(Ok(Err(refused))));
     }
     let after = normal(after);
+    let object = format!("{}/{id}", kind.as_str());
+    if let Err(error) = check_size(&object, Some(&before), &after) {
+        return Ok(Some(Err(error)));
+    }
     if after != before {
         let put = "UPDATE settings SET document = json($3) WHERE kind = $1 AND id = $2";
         connection.execute(sql(put).bind(kind.as_str()).bind(id).bind(after.to_string())).await?;
-        let object = format!("{}/{id}", kind.as_str());
         note(connection, by, action, &object, Some(&before), Some(&after)).await?;
     }
-    Ok(Some(Ok(after)))
+    Ok(Some(Ok(Ok(after))))
 }
 
 async fn delete(connection: &mut Connection, kind: Kind, id: &str, by: &By<'_>) -> Result<bool, sqlx::Error> {
@@ -197,12 +205,6 @@ async fn delete(connection: &mut Connection, kind: Kind, id: &str, by: &By<'_>) 
     connection.execute(remove).await?;
     note(connection, by, "Delete", &format!("{}/{id}", kind.as_str()), Some(&before), None).await?;
     Ok(true)
-}
-
-/// All settings of a kind.
-pub(crate) async fn all(connection: &mut Connection, kind: Kind) -> Result<Vec<Setting>, sqlx::Error> {
-    let query = sql("SELECT id, CAST(document AS TEXT) FROM settings WHERE kind = $1 ORDER BY id");
-    connection.all(query.bind(kind.as_str())).await
 }
 
 /// Adds the source that urva's own findings are filed under, unless it is there.

@@ -46,12 +46,13 @@ values! {
 pub(crate) struct Statement {
     text: Cow<'static, str>,
     values: Vec<Value>,
+    is_kept: bool,
 }
 
 /// A statement without values yet. Its text is written down in the program, or put together from such texts; what a caller
 /// says is only ever bound.
 pub(crate) fn sql(text: impl Into<Cow<'static, str>>) -> Statement {
-    Statement { text: text.into(), values: Vec::new() }
+    Statement { text: text.into(), values: Vec::new(), is_kept: true }
 }
 
 impl Statement {
@@ -61,6 +62,11 @@ impl Statement {
             other => other,
         });
         self
+    }
+
+    /// A statement that is hardly ever asked again word for word: the connection does not remember it, and so keeps those that are.
+    pub(crate) fn once(self) -> Self {
+        Self { is_kept: false, ..self }
     }
 
     /// So many values that the driver's way of finding parameters by name would cost more than the statement: SQLite's
@@ -233,13 +239,17 @@ impl Connection {
     pub(crate) async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>, Error> {
         match self {
             Self::Sqlite(connection) => {
+                let is_kept = statement.is_kept;
                 let (text, arguments) = statement.for_sqlite()?;
-                let rows = sqlx::query_with(text, arguments).fetch_all(connection).await?;
+                let query = sqlx::query_with(text, arguments).persistent(is_kept);
+                let rows = query.fetch_all(connection).await?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
             Self::Postgres(connection) => {
+                let is_kept = statement.is_kept;
                 let (text, arguments) = statement.for_postgres()?;
-                let rows = sqlx::query_with(text, arguments).fetch_all(&mut **connection).await?;
+                let query = sqlx::query_with(text, arguments).persistent(is_kept);
+                let rows = query.fetch_all(&mut **connection).await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
             }
             Self::Closed => Err(Error::PoolClosed),

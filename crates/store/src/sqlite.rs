@@ -5,7 +5,7 @@ use crate::error::{explain, explain_io};
 use crate::session::{Pool, Source};
 use crate::{KNOWN_VERSION, SCHEMA_VERSION, StoreError, sql, upgrade};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 use std::fs::OpenOptions;
 use std::io;
@@ -22,6 +22,7 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("../schema/sqlite/2.sql"),
     include_str!("../schema/sqlite/3.sql"),
     include_str!("../schema/sqlite/4.sql"),
+    include_str!("../schema/sqlite/5.sql"),
 ];
 
 /// How long a statement waits for another process. Only short writes of urva's own commands are in the way.
@@ -234,6 +235,42 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Sto
     match finding.as_str() {
         "ok" => Ok(()),
         _ => Err(StoreError::Corrupt { path: path.to_owned(), detail: finding }),
+    }
+}
+
+/// Reads all of a file that nobody writes to, and refuses it where it is no database of urva, too new, or damaged anywhere.
+pub(crate) async fn read_through(path: &Path) -> Result<(), StoreError> {
+    if is_empty(path)? {
+        return Err(StoreError::NoDatabase { path: path.to_owned() });
+    }
+    let explained = |error| explain(path, "read the database through", error);
+    let (mut connection, header) =
+        connect(options(path).read_only(true).immutable(true)).await.map_err(explained)?;
+    header.judge(path)?;
+    if header.is_blank() {
+        return Err(StoreError::NoDatabase { path: path.to_owned() });
+    }
+    let found: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(explained)?;
+    let broken: Option<SqliteRow> =
+        sqlx::query("PRAGMA foreign_key_check").fetch_optional(&mut connection).await.map_err(explained)?;
+    connection.close().await.map_err(explained)?;
+    match (found.as_str(), broken) {
+        ("ok", None) => Ok(()),
+        ("ok", Some(_)) => {
+            Err(StoreError::Corrupt { path: path.to_owned(), detail: "rows of it are missing".to_owned() })
+        }
+        _ => Err(StoreError::Corrupt { path: path.to_owned(), detail: found }),
+    }
+}
+
+/// Moves what is in the WAL into the database, as far as that is possible.
+pub(crate) async fn empty_wal(path: &Path) {
+    if let Ok(mut connection) = options(path).connect().await {
+        set(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await.ok();
+        connection.close().await.ok();
     }
 }
 

@@ -6,8 +6,11 @@ use crate::sql::Value;
 use evidence::Sha256;
 use serde_json::Value as Json;
 
-/// Bytes of a token that is looked at.
-const LENGTH_LIMIT: usize = 16 * 1024;
+/// Bytes of a token that is looked at: eight keys of [`KEY_CHARACTERS`], each written as six digits and more in JSON.
+const LENGTH_LIMIT: usize = 128 * 1024;
+
+/// Characters of a text that lists are sorted by, so that a token stays short whatever a finding says.
+pub(crate) const KEY_CHARACTERS: usize = 1024;
 
 /// What tells one query from another.
 pub(crate) struct Fingerprint(String);
@@ -28,8 +31,10 @@ impl Fingerprint {
                 Value::Blob(_) => Json::Null,
             })
             .collect();
-        let bytes = Json::from(keys).to_string().into_bytes();
-        bytes.iter().fold(self.0.clone(), |token, byte| format!("{token}{byte:02x}"))
+        let keys = Json::from(keys).to_string();
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+        let digits = keys.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        self.0.chars().chain(digits).collect()
     }
 
     /// The keys of a token of this query. `is_number` says of each which type it has.
@@ -72,10 +77,19 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_keys_make_a_token_that_is_read() {
+        for letter in ["\u{1}", "\u{10fffe}", "a"] {
+            let keys = vec![Value::from(letter.repeat(KEY_CHARACTERS)); 8];
+            let query = Fingerprint::of(&["x"]);
+            assert_eq!(query.keys(&query.token(&keys), &[false; 8]).unwrap(), keys);
+        }
+    }
+
+    #[test]
     fn what_is_no_token_is_refused() {
         let query = Fingerprint::of(&["x"]);
         let token = query.token(&[Value::from(1)]);
-        let long = format!("{token}{}", "20".repeat(20_000));
+        let long = format!("{token}{}", "20".repeat(LENGTH_LIMIT));
         for forged in
             ["", "x", "é", &token[..token.len() - 1], &format!("{token}zz"), &format!("{token}é"), &long]
         {

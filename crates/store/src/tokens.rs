@@ -1,12 +1,14 @@
 //! Tokens of the API: who may call it, by the hash of what the caller shows.
 //!
-//! Owns: keeping them, finding one by its hash, revoking.
+//! Owns: keeping them, finding one by its hash, revoking, and the trail of that.
 //! Refuses: tokens themselves, and what a role may do. It keeps the role's name as it was given.
 
+use crate::audit::{By, note};
 use crate::session::Access;
 use crate::sql::{Connection, FromRow, Row, sql};
 use crate::{Store, StoreError, from_sql, to_sql};
 use evidence::Timestamp;
+use serde_json::json;
 
 /// A token to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +66,13 @@ impl FromRow for KeptToken {
 }
 
 impl Store {
-    /// Keeps a token; returns its number.
+    /// Keeps a token; returns its number. `actor` is who made it, for the audit trail.
     ///
     /// # Errors
     /// Where the database cannot be written.
-    pub async fn add_token(&self, token: &NewToken) -> Result<i64, StoreError> {
+    pub async fn add_token(&self, token: &NewToken, actor: &str) -> Result<i64, StoreError> {
         let mut transaction = self.begin(Access::Write).await?;
-        let added = add(transaction.connection(), token).await;
+        let added = add(transaction.connection(), token, actor).await;
         self.end(transaction, "add a token", added).await
     }
 
@@ -99,20 +101,33 @@ impl Store {
     ///
     /// # Errors
     /// Where the database cannot be written.
-    pub async fn revoke_token(&self, id: i64, at: Timestamp) -> Result<bool, StoreError> {
+    pub async fn revoke_token(&self, id: i64, by: &By<'_>) -> Result<bool, StoreError> {
         let mut transaction = self.begin(Access::Write).await?;
-        let revoke = sql("UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL");
-        let revoked = transaction.connection().execute(revoke.bind(to_sql(at.0)).bind(id)).await;
-        self.end(transaction, "revoke a token", revoked.map(|count| count > 0)).await
+        let revoked = revoke(transaction.connection(), id, by).await;
+        self.end(transaction, "revoke a token", revoked).await
     }
 }
 
-async fn add(connection: &mut Connection, token: &NewToken) -> Result<i64, sqlx::Error> {
+async fn add(connection: &mut Connection, token: &NewToken, actor: &str) -> Result<i64, sqlx::Error> {
     let add = sql("INSERT INTO tokens (name, role, sha256, created_at, expires_at) VALUES ($1, $2, $3, $4, $5) RETURNING id")
         .bind(token.name.as_str())
         .bind(token.role.as_str())
         .bind(token.sha256.as_slice())
         .bind(to_sql(token.created_at.0))
         .bind(to_sql(token.expires_at.0));
-    connection.one(add).await
+    let id: i64 = connection.one(add).await?;
+    let by = By { actor, at: token.created_at };
+    let after = json!({"name": token.name, "role": token.role, "expireTime": token.expires_at.to_string()});
+    note(connection, &by, "CreateToken", &format!("tokens/{id}"), None, Some(&after)).await?;
+    Ok(id)
+}
+
+async fn revoke(connection: &mut Connection, id: i64, by: &By<'_>) -> Result<bool, sqlx::Error> {
+    let revoke =
+        "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL RETURNING name, role";
+    let revoked = connection.first(sql(revoke).bind(to_sql(by.at.0)).bind(id)).await?;
+    let Some((name, role)): Option<(String, String)> = revoked else { return Ok(false) };
+    let before = json!({"name": name, "role": role});
+    note(connection, by, "RevokeToken", &format!("tokens/{id}"), Some(&before), None).await?;
+    Ok(true)
 }

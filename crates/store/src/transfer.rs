@@ -18,8 +18,14 @@ const FORMAT: &str = "urva-export-1";
 /// Rows that are read, or held until they are written, at a time.
 const BATCH: usize = 200;
 
+/// The same of rows that may be long.
+const LONG_BATCH: usize = 10;
+
+/// Bytes of lines that are held until they are written.
+const HELD_BYTES: u64 = 8 << 20;
+
 /// Bytes of a line; the longest text that urva captures, as digits, is far below.
-const LINE_LIMIT: u64 = 512 << 20;
+const LINE_LIMIT: u64 = 128 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Type {
@@ -206,6 +212,11 @@ impl Table {
         self.columns.iter().map(|(name, _)| *name).collect()
     }
 
+    /// How many rows are read at a time.
+    fn batch(&self) -> usize {
+        if matches!(self.name, "scripts" | "documents") { LONG_BATCH } else { BATCH }
+    }
+
     /// Rows behind the one with these keys, a batch of them.
     fn page(&self, after: Option<&[Value]>) -> Statement {
         let read = |(name, kind): &(&str, Type)| match kind {
@@ -221,7 +232,7 @@ impl Table {
             None => String::new(),
         };
         let (columns, name) = (columns.join(", "), self.name);
-        let text = format!("SELECT {columns} FROM {name} {behind} ORDER BY {keys} LIMIT {BATCH}");
+        let text = format!("SELECT {columns} FROM {name} {behind} ORDER BY {keys} LIMIT {}", self.batch());
         after.unwrap_or_default().iter().cloned().fold(sql(text), Statement::bind)
     }
 
@@ -324,7 +335,7 @@ async fn export(connection: &mut Connection, out: &mut impl Write) -> Result<io:
                 count += 1;
                 after = Some(values[..table.key].to_vec());
             }
-            if rows.len() < BATCH {
+            if rows.len() < table.batch() {
                 break;
             }
         }
@@ -350,13 +361,13 @@ async fn is_empty(connection: &mut Connection) -> Result<bool, sqlx::Error> {
 
 async fn import(connection: &mut Connection, lines: &mut impl BufRead) -> Result<u64, Trouble> {
     connection.execute(sql("DELETE FROM settings")).await?;
-    let mut lines = Lines { lines, number: 0 };
+    let mut lines = Lines { lines, number: 0, bytes: 0 };
     if lines.next()?.and_then(|line| line.get("format").cloned()) != Some(json!(FORMAT)) {
         return Err(lines.refuse("an export of urva begins otherwise"));
     }
     let mut count = 0_u64;
     let mut waiting: Vec<Vec<Value>> = Vec::new();
-    let mut at = 0;
+    let (mut at, mut held) = (0, 0);
     loop {
         let Some(line) = lines.next()? else {
             return Err(lines.refuse("the export ends before its last line: it is not whole"));
@@ -372,9 +383,10 @@ async fn import(connection: &mut Connection, lines: &mut impl BufRead) -> Result
             Some((place, TABLES.get(place)?.read(row)?))
         });
         let Some((place, row)) = place else { return Err(lines.refuse("this is no row of a table of urva")) };
-        if place != at || waiting.len() >= BATCH {
+        held += lines.bytes;
+        if place != at || waiting.len() >= BATCH || held > HELD_BYTES {
             insert(connection, at, std::mem::take(&mut waiting)).await?;
-            at = place;
+            (at, held) = (place, lines.bytes);
         }
         waiting.push(row);
         count += 1;
@@ -397,6 +409,8 @@ async fn insert(connection: &mut Connection, place: usize, rows: Vec<Vec<Value>>
 struct Lines<'a, R> {
     lines: &'a mut R,
     number: u64,
+    /// Of the last one.
+    bytes: u64,
 }
 
 impl<R: BufRead> Lines<'_, R> {
@@ -404,6 +418,7 @@ impl<R: BufRead> Lines<'_, R> {
         self.number += 1;
         let mut line = Vec::new();
         let read = io::Read::take(&mut *self.lines, LINE_LIMIT).read_until(b'\n', &mut line);
+        self.bytes = line.len() as u64;
         match read.map(|length| (length, serde_json::from_slice(&line))) {
             Err(error) => Err(self.refuse(&error.to_string())),
             Ok((0, _)) => Ok(None),

@@ -44,13 +44,13 @@ async fn copy(connection: &mut Connection, site: &Site, row: &Row) -> Result<(),
         Ok(finding) => NewFinding::of(&finding, site)?,
         Err(_) => damaged(row, site, &body)?,
     };
-    new.resource = insert::resource(connection, &resource).await?;
+    new.resource = insert::own_resource(connection, &resource).await?;
     if let Some(evidence) = &mut new.evidence {
         // All executions that the finding stands for are copied, not only the one that it shows.
         evidence.execution = None;
     }
-    insert::insert(connection, std::slice::from_ref(&new)).await?;
-    let seq: i64 = connection.one(sql("SELECT max(seq) FROM findings")).await?;
+    let last = insert::last(connection).await?;
+    let seq = insert::insert(connection, last, std::slice::from_ref(&new)).await?;
     let executions = "INSERT INTO executions (finding, pid, start_ticks, at)
                       SELECT $1, pid, start_ticks, at FROM executions_1 WHERE finding = $2";
     connection.execute(sql(executions).bind(seq).bind(row.get::<i64>("seq")?)).await.map(|_| ())

@@ -8,6 +8,10 @@ use store::Store;
 
 /// The methods on this store, called by whoever runs this command.
 pub(crate) fn methods(store: Arc<Store>, config: &Config) -> Local {
-    let user = rustix::process::getuid().as_raw();
-    Local::new(store, clock::now, config.scopes(), format!("command line, user {user}"))
+    Local::new(store, clock::now, config.scopes(), actor())
+}
+
+/// Who runs this command, as the audit trail names them.
+pub(crate) fn actor() -> String {
+    format!("command line, user {}", rustix::process::getuid().as_raw())
 }

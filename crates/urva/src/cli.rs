@@ -37,6 +37,7 @@ Examples:
   urva train corpus/ --output my.model       a model of your own
   urva eval corpus/ --split source           what such a model does on sources that it has not met
   urva tokens create dashboard --role viewer  a token for the API
+  urva backup copy.db                        a copy of the database while urva runs; urva restore puts it back
   urva doctor                                what works on this host, and what does not
   urva config check                          whether the config file is right
 
@@ -55,6 +56,19 @@ Examples:
   urva findings mute --namespace ci --filter 'processes.script.sha256 = \"9aee…\"'
 
 The audit trail keeps who did it: urva audit";
+
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  urva backup /backup/urva-$(date +%F).db
+  urva backup copy.db --database /mnt/old/urva.db
+
+The file must be new. It is for its owner alone, and read through before it has its name. A database of PostgreSQL is copied by
+`pg_dump --schema=urva`.";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  systemctl stop urva && urva restore /backup/urva-2026-11-22.db && systemctl start urva
+  urva restore copy.db --state /tmp/look && urva findings list --state /tmp/look";
 
 /// Catches malicious Python and shell scripts as they run in containers.
 #[derive(Debug, Parser)]
@@ -116,6 +130,12 @@ pub(crate) enum Command {
     /// Make, list and revoke tokens of the API
     #[command(subcommand)]
     Tokens(TokensCommand),
+    /// Copy the database to a file, while urva runs or not
+    #[command(after_help = BACKUP_EXAMPLES, arg_required_else_help = true)]
+    Backup(BackupArgs),
+    /// Put a copy that `backup` made in the place of the database, which is kept beside it; not while urva runs
+    #[command(after_help = RESTORE_EXAMPLES, arg_required_else_help = true)]
+    Restore(RestoreArgs),
     /// Judge the scripts in files, folders, archives, container images and corpora
     Scan(ScanArgs),
     /// Train a model on a corpus and measure it on texts that it has not seen
@@ -229,6 +249,23 @@ pub(crate) struct ImportArgs {
     /// Another database than that of the state folder: a path, or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) database: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// Where to write the copy
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Another database than that of the state folder
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) database: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The copy; it stays
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@
 
 mod ask;
 mod audit;
+mod backup;
 mod by_hand;
 mod card;
 mod cli;
@@ -51,6 +52,8 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::MuteRules(command) => mute_rules::run(command, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Tokens(command) => tokens::run(command, globals),
+        Command::Backup(args) => backup::backup(args, globals),
+        Command::Restore(args) => backup::restore(args, globals),
         Command::Scan(args) => scan::run(args, globals),
         Command::Train(args) => train::train(args),
         Command::Eval(args) => train::eval(args),

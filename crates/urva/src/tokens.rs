@@ -4,14 +4,14 @@
 
 use crate::cli::{CreateTokenArgs, Format, Globals, TokensCommand};
 use crate::config::Config;
-use crate::{clock, output};
+use crate::{by_hand, clock, output};
 use anyhow::{Context, Result, anyhow, ensure};
 use evidence::Timestamp;
 use evidence::text::escape;
 use server::token::Token;
 use std::io::Write;
 use std::process::ExitCode;
-use store::{KeptToken, NewToken, Store};
+use store::{By, KeptToken, NewToken, Store};
 
 /// Carries out `urva tokens …`.
 pub(crate) fn run(command: &TokensCommand, globals: &Globals) -> Result<ExitCode> {
@@ -42,7 +42,8 @@ async fn create(args: &CreateTokenArgs, config: &Config, globals: &Globals) -> R
         created_at,
         expires_at: created_at.plus(lasts),
     };
-    let id = Store::open_in(globals.database(), config.site()).await?.add_token(&new).await?;
+    let store = Store::open_in(globals.database(), config.site()).await?;
+    let id = store.add_token(&new, &by_hand::actor()).await?;
     anstream::eprintln!("Token {id}, {}, until {}. It is shown this once:", args.role, new.expires_at);
     writeln!(std::io::stdout(), "{}", token.reveal())?;
     Ok(())
@@ -71,8 +72,8 @@ async fn list(format: Format, globals: &Globals) -> Result<()> {
 }
 
 async fn revoke(id: i64, config: &Config, globals: &Globals) -> Result<()> {
-    let revoked =
-        Store::open_in(globals.database(), config.site()).await?.revoke_token(id, clock::now()).await?;
+    let by = By { actor: &by_hand::actor(), at: clock::now() };
+    let revoked = Store::open_in(globals.database(), config.site()).await?.revoke_token(id, &by).await?;
     ensure!(revoked, "there is no token {id} that is not revoked: `urva tokens list` shows all");
     anstream::eprintln!("Token {id} opens nothing any more.");
     Ok(())

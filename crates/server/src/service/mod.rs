@@ -145,7 +145,9 @@ fn explain(error: StoreError, name: &str) -> Refusal {
         StoreError::AlreadyThere { .. } => Refusal::Exists { name: name.to_owned() },
         StoreError::Fixed { .. } => Refusal::NotNow { description: error.to_string() },
         StoreError::PageToken => Refusal::malformed("page_token", error.to_string()),
-        error if error.is_temporary() => {
+        StoreError::TooLong { field, .. } => Refusal::malformed(field, error.to_string()),
+        StoreError::TooLarge { .. } => Refusal::malformed(name, error.to_string()),
+        error if error.is_temporary() || matches!(error, StoreError::TooSlow { .. }) => {
             tracing::error!("{error}");
             Refusal::Unavailable
         }

@@ -65,7 +65,7 @@ async fn token(store: &Store, number: u8, role: Role, expires_at: Timestamp) -> 
         created_at: NOON,
         expires_at,
     };
-    store.add_token(&new).await.expect("a token");
+    store.add_token(&new, "test").await.expect("a token");
     token.reveal().to_owned()
 }
 

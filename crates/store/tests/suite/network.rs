@@ -170,3 +170,15 @@ async fn a_server_killed_during_a_burst_loses_nothing_that_was_acknowledged() {
     let page = store.find(&Query::default()).await.unwrap();
     assert_eq!(page.items.iter().map(|finding| finding.count).collect::<Vec<_>>(), [acknowledged]);
 }
+
+#[tokio::test]
+async fn the_server_ends_what_takes_longer_than_it_may() {
+    let address = new_database();
+    let store = Store::open(&address).await.unwrap().limit_reads(std::time::Duration::from_millis(50));
+    let mut raw = PgConnection::connect(&address).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE urva.findings").execute(&mut raw).await.unwrap();
+    let error = store.find(&Query::default()).await.unwrap_err();
+    assert!(matches!(error, StoreError::TooSlow { .. }), "{error:?}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut raw).await.unwrap();
+    store.find(&Query::default()).await.unwrap();
+}

@@ -35,6 +35,21 @@ impl Sandbox {
         self.address.is_absolute()
     }
 
+    /// Somebody who writes, and does not come to an end before this is dropped.
+    pub(crate) async fn writing(&self) -> Box<dyn std::any::Any> {
+        if self.is_file() {
+            let options = SqliteConnectOptions::new().filename(&self.address);
+            let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+            sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+            Box::new(connection)
+        } else {
+            let mut connection = PgConnection::connect(self.address.to_str().unwrap()).await.unwrap();
+            let lock = sqlx::raw_sql("BEGIN; SELECT pg_advisory_xact_lock(1970435681)");
+            lock.execute(&mut connection).await.unwrap();
+            Box::new(connection)
+        }
+    }
+
     /// Runs statements past the store.
     pub(crate) async fn run(&self, statements: &str) {
         run(&self.address, statements).await;

@@ -67,7 +67,8 @@ async fn serve(
     metrics: Arc<Metrics>,
     mut is_stopped: oneshot::Receiver<()>,
 ) -> anyhow::Result<()> {
-    let store = Arc::new(Store::open_in(Path::new("/").join(DATABASE), config.site()).await?);
+    let store = Store::open_in(Path::new("/").join(DATABASE), config.site()).await?;
+    let store = Arc::new(store.limit_reads(Limits::default().answer_within));
     let needs_token = !config.server.listen.ip().is_loopback();
     if needs_token && !has_token(&store).await {
         tracing::warn!("the API is served from when there is a token: `urva tokens create` makes one");

@@ -202,3 +202,97 @@ async fn many_findings_are_changed_in_steps() {
 async fn create(sandbox: &Sandbox, document: &Value) -> Result<Stored, StoreError> {
     sandbox.store.create_finding("s", "f", document.clone(), json!({"name": "//x"}), &by("bob", 1)).await
 }
+
+#[tokio::test]
+async fn a_client_says_nothing_new_of_a_resource_that_others_share() {
+    let sandbox = sandbox().await;
+    let own = sandbox.stored(&execution("a", "x", 1, 0)).await;
+    let resource = sandbox.store.finding("urva", own.id.as_str()).await.unwrap().resource;
+    let name = resource["name"].as_str().unwrap().to_owned();
+    let mut other = resource.clone();
+    other["displayName"] = json!("defaced");
+    let document = json!({"category": "One", "resourceName": name});
+    let filed = sandbox.store.create_finding("s", "f", document, other, &by("eve", 1)).await.unwrap();
+    assert_eq!(filed.resource, resource, "the answer says what is kept");
+    set(&sandbox, "s", "f", "resourceName", json!("//elsewhere")).await.unwrap();
+    set(&sandbox, "s", "f", "resourceName", json!(name)).await.unwrap();
+    assert_eq!(sandbox.store.finding("urva", own.id.as_str()).await.unwrap().resource, resource);
+}
+
+#[tokio::test]
+async fn a_resource_that_a_client_described_is_corrected_when_urva_finds_something_in_it() {
+    let sandbox = sandbox().await;
+    let name =
+        sandbox.store.finding("urva", sandbox.stored(&execution("a", "x", 1, 0)).await.id.as_str()).await;
+    let resource = name.unwrap().resource;
+    sandbox.run("DELETE FROM findings; DELETE FROM resources").await;
+    let store = store::Store::open(&sandbox.address).await.unwrap();
+    let wrong = json!({"name": resource["name"], "displayName": "wrong"});
+    let document = json!({"category": "One", "resourceName": resource["name"]});
+    store.create_finding("s", "f", document, wrong, &by("eve", 1)).await.unwrap();
+    let own = execution("a", "y", 2, 5);
+    store.record(std::slice::from_ref(&own), HOUR).await.unwrap();
+    assert_eq!(store.finding("s", "f").await.unwrap().resource, resource);
+}
+
+#[tokio::test]
+async fn a_finding_does_not_grow_without_end_by_small_changes() {
+    let sandbox = sandbox().await;
+    let own = sandbox.stored(&execution("a", "x", 1, 0)).await;
+    let mut refused = None;
+    for number in 0..40 {
+        let add = |document: &mut Value| {
+            document["securityMarks"]["marks"][format!("k{number}")] = json!("x".repeat(50_000));
+            Ok::<(), ()>(())
+        };
+        let changed = sandbox.store.change_finding("urva", own.id.as_str(), &by("ann", 5), "Mark", add).await;
+        if let Err(error) = changed {
+            refused = Some((number, error));
+            break;
+        }
+    }
+    let (number, error) = refused.expect("it grew without end");
+    assert!(matches!(error, StoreError::TooLarge { bytes: 512_001.., .. }), "{error:?}");
+    assert_eq!(sandbox.store.audit(None, None, 100).await.unwrap().len(), number);
+    let long = json!({"category": "c".repeat(1_025), "resourceName": "//x"});
+    let refused = create(&sandbox, &long).await.unwrap_err();
+    assert!(matches!(refused, StoreError::TooLong { field: "category", .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn who_looks_for_what_is_to_be_changed_waits_for_no_writer() {
+    let sandbox = sandbox().await;
+    sandbox.stored(&execution("a", "x", 1, 0)).await;
+    let nothing = Filter::parse("category=\"Nothing\"").unwrap();
+    let _writing = sandbox.writing().await;
+    let changed = sandbox.store.change_some(None, &nothing, None, &by("ann", 1), "SetMute", |_| {}).await;
+    assert_eq!(changed.unwrap(), (0, None));
+}
+
+/// Whoever is gone keeps nobody from writing: another process, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_is_given_up_half_way_lets_others_write() {
+    let sandbox = sandbox().await;
+    let first = sandbox.stored(&execution("a", "x", 1, 0)).await;
+    let other = store::Store::open(&sandbox.address).await.unwrap();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    for steps in 1..30_u32 {
+        {
+            let change = |document: &mut Value| {
+                document["mute"] = json!(if steps % 2 == 0 { "MUTED" } else { "UNMUTED" });
+                Ok::<(), ()>(())
+            };
+            let (store, by) = (&sandbox.store, by("ann", 5));
+            let mut change =
+                std::pin::pin!(store.change_finding("urva", first.id.as_str(), &by, "SetMute", change));
+            for _ in 0..steps {
+                if change.as_mut().poll(&mut context).is_ready() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+        }
+        let next = execution("b", &steps.to_string(), steps, 0);
+        other.record(&[next], HOUR).await.unwrap();
+    }
+}

@@ -7,7 +7,7 @@ use evidence::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use store::filter::Filter;
-use store::{By, Grouping, Listed, Listing, Order, StoreError};
+use store::{By, Grouping, Kind, Listed, Listing, Order, StoreError};
 
 const SOMEBODY: By<'_> = By { actor: "test", at: Timestamp::from_seconds(NOON) };
 
@@ -301,4 +301,58 @@ fn orders_and_groupings_that_make_no_sense_are_refused() {
     assert!(refused("security_marks.marks.a\"') --").contains("asc, desc or a comma"));
     assert!(Grouping::parse("  ").unwrap_err().to_string().contains("expected a field"));
     assert!(refused("\u{1b}[31m").contains("u{1b}"));
+}
+
+#[tokio::test]
+async fn long_texts_that_a_list_is_sorted_by_make_short_tokens() {
+    let sandbox = sandbox().await;
+    let by = By { actor: "ann", at: Timestamp::from_seconds(NOON) };
+    for number in 0..6 {
+        let text = format!("{}{}", "ä".repeat(100_000), 9 - number);
+        let document = json!({"category": "One", "resourceName": "//x", "description": text});
+        sandbox
+            .store
+            .create_finding("s", &number.to_string(), document, json!({"name": "//x"}), &by)
+            .await
+            .unwrap();
+    }
+    let mut listing = Listing { order: Order::parse("description").unwrap(), limit: 2, ..listing("") };
+    let mut seen = Vec::new();
+    loop {
+        let page = sandbox.store.list(&listing).await.unwrap();
+        seen.extend(page.findings.iter().map(|finding| finding.id.clone()));
+        let Some(next) = page.next else { break };
+        assert!(next.len() < 128 * 1024, "{} bytes", next.len());
+        listing.token = Some(next);
+    }
+    seen.sort();
+    assert_eq!(seen, ["0", "1", "2", "3", "4", "5"]);
+    let by_description = Grouping::parse("description").unwrap();
+    let mut token = None;
+    let mut counts = Vec::new();
+    loop {
+        let page =
+            sandbox.store.group(None, &listing.filter, &by_description, 1, token.as_deref()).await.unwrap();
+        counts.extend(page.groups.iter().map(|group| group.count));
+        token = page.next;
+        if token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(counts, [6], "what begins the same for so long is one group");
+}
+
+#[tokio::test]
+async fn settings_of_a_full_page_and_one_more_are_seen() {
+    let sandbox = sandbox().await;
+    let add = match sandbox.is_file() {
+        true => {
+            "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1200) INSERT INTO settings SELECT 'muteConfigs', CAST(x + 10000 AS TEXT), '{}' FROM n"
+        }
+        false => {
+            "INSERT INTO settings SELECT 'muteConfigs', CAST(x + 10000 AS TEXT), '{}' FROM generate_series(1, 1200) AS n (x)"
+        }
+    };
+    sandbox.run(add).await;
+    assert_eq!(sandbox.store.settings(Kind::MuteConfig, None, 1_001).await.unwrap().len(), 1_001);
 }

@@ -38,7 +38,7 @@ async fn filled() -> Sandbox {
         created_at: by.at,
         expires_at: by.at,
     };
-    store.add_token(&token).await.unwrap();
+    store.add_token(&token, "ann").await.unwrap();
     sandbox
 }
 

@@ -398,3 +398,50 @@ async fn a_damaged_row_is_named_and_hides_no_other() {
         assert_eq!(sandbox.store.get(id).await.unwrap(), batch[7], "a new report repairs it");
     }
 }
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_read_keeps_nobody_from_recording() {
+    let sandbox = sandbox().await;
+    let add = "INSERT INTO settings (kind, id, document) VALUES ('muteConfigs', 'odd', ";
+    for document in if sandbox.is_file() { ["'{broken'", "'7'"] } else { ["'\"text\"'", "'7'"] } {
+        sandbox.run(&format!("{add}{document})")).await;
+        let rule = serde_json::json!({"type": "STATIC", "filter": "state=\"ACTIVE\""});
+        let by = store::By { actor: "ann", at: evidence::Timestamp(1) };
+        sandbox.store.create_setting(store::Kind::MuteConfig, "works", rule, &by).await.unwrap();
+        let own = sandbox.stored(&execution("a", document, 1, 0)).await;
+        let stored = sandbox.store.finding("urva", own.id.as_str()).await.unwrap();
+        assert_eq!(stored.document["mute"], "MUTED", "the other rules work");
+        sandbox.store.delete_setting(store::Kind::MuteConfig, "works", &by).await.unwrap();
+        sandbox.run("DELETE FROM settings WHERE id = 'odd'").await;
+    }
+    let own = sandbox.stored(&execution("a", "no rule is left", 2, 0)).await;
+    assert_eq!(sandbox.store.finding("urva", own.id.as_str()).await.unwrap().document["mute"], "UNDEFINED");
+}
+
+#[tokio::test]
+async fn a_rule_of_another_process_takes_effect_at_once() {
+    let sandbox = sandbox().await;
+    sandbox.stored(&execution("a", "before", 1, 0)).await;
+    let other = Store::open(&sandbox.address).await.unwrap();
+    let rule = serde_json::json!({"type": "STATIC", "filter": "state=\"ACTIVE\""});
+    let by = store::By { actor: "ann", at: evidence::Timestamp(1) };
+    other.create_setting(store::Kind::MuteConfig, "m", rule, &by).await.unwrap();
+    let own = sandbox.stored(&execution("a", "after", 2, 0)).await;
+    assert_eq!(sandbox.store.finding("urva", own.id.as_str()).await.unwrap().document["mute"], "MUTED");
+}
+
+#[tokio::test]
+async fn evidence_that_is_missing_hides_nothing_and_stops_nobody() {
+    let sandbox = sandbox().await;
+    let batch: Vec<_> = (0..3).map(|pid| execution("a", &pid.to_string(), pid, 0)).collect();
+    sandbox.store.record(&batch, HOUR).await.unwrap();
+    let id = &batch[1].id;
+    sandbox
+        .run(&format!(
+            "UPDATE documents SET body = NULL WHERE finding = (SELECT seq FROM findings WHERE id = '{id}')"
+        ))
+        .await;
+    let page = sandbox.store.find(&store::Query::default()).await.unwrap();
+    assert_eq!((page.items.len(), page.unreadable), (2, vec![id.clone()]));
+    assert_eq!(sandbox.stored(&batch[1]).await, batch[1], "a new report repairs it");
+}

@@ -114,3 +114,34 @@ async fn the_audit_trail_says_what_retention_removed_and_loses_its_oldest_entrie
     );
     assert_eq!(trail[0].before, Some(serde_json::json!({"findings": 2, "scripts": 1})));
 }
+
+#[tokio::test]
+async fn what_people_set_up_and_the_trail_of_it_push_no_finding_out() {
+    let sandbox = filled().await;
+    let by = By { actor: "ann", at: Timestamp::from_seconds(NOON) };
+    for number in 0..4 {
+        let long = serde_json::json!({"description": "x".repeat(400_000)});
+        sandbox.store.create_setting(Kind::MuteConfig, &number.to_string(), long, &by).await.unwrap();
+    }
+    let policy = RetentionPolicy { max_bytes: Some(1 << 20), ..RetentionPolicy::default() };
+    let now = Timestamp::from_seconds(NOON + 180);
+    assert_eq!(sandbox.store.retain(&policy, now).await.unwrap(), Removed::default());
+}
+
+#[tokio::test]
+async fn a_long_trail_goes_in_short_steps() {
+    let sandbox = sandbox().await;
+    let add = match sandbox.is_file() {
+        true => {
+            "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1300) INSERT INTO audit (at, actor, action, object) SELECT x, 'a', 'b', 'c' FROM n"
+        }
+        false => {
+            "INSERT INTO audit (at, actor, action, object) SELECT x, 'a', 'b', 'c' FROM generate_series(1, 1300) AS n (x)"
+        }
+    };
+    sandbox.run(add).await;
+    let policy = RetentionPolicy { max_age: Some(Duration::ZERO), ..RetentionPolicy::default() };
+    sandbox.store.retain(&policy, Timestamp(1_201)).await.unwrap();
+    let left = sandbox.store.audit(None, None, 1_000).await.unwrap();
+    assert_eq!((left.len(), left.last().unwrap().at), (100, Timestamp(1_201)));
+}
