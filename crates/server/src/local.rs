@@ -18,6 +18,9 @@ use store::Store;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
+/// Operations that are looked at; so many are not under way.
+const LISTED: i32 = 1_000;
+
 /// The methods on a store, called by one who is named in the audit trail.
 pub struct Local {
     service: Service,
@@ -60,9 +63,10 @@ impl Local {
     /// # Errors
     /// What went wrong with it.
     pub async fn finish(&self) -> Result<(), Status> {
-        let list = ListOperationsRequest { name: self.root.clone(), ..ListOperationsRequest::default() };
+        let name = self.root.clone();
+        let list = ListOperationsRequest { name, page_size: LISTED, ..ListOperationsRequest::default() };
         let begun = self.service.list_operations(self.request(list)).await?.into_inner().operations;
-        for Operation { name, .. } in begun {
+        for Operation { name, .. } in begun.into_iter().filter(|operation| !operation.done) {
             loop {
                 let wait = WaitOperationRequest { name: name.clone(), timeout: None };
                 let operation = self.service.wait_operation(self.request(wait)).await?.into_inner();
