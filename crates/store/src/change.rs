@@ -2,11 +2,12 @@
 //! is in the audit trail.
 
 use crate::audit::{By, note};
-use crate::document::{COLUMN_LIMIT, Columns, DOCUMENT_LIMIT, PEOPLES_FIELDS, normal};
+use crate::document::{COLUMN_LIMIT, Columns, DOCUMENT_LIMIT, PEOPLES_FIELDS, Site, normal};
 use crate::filter::Filter;
 use crate::insert::{self, NewFinding};
 use crate::list::{Stored, Writer, seq};
 use crate::mute::KeptRules;
+use crate::outbox::{Outbox, Told};
 use crate::record::Rows;
 use crate::session::Access;
 use crate::sql::{Connection, FromRow, Row, sql};
@@ -88,7 +89,7 @@ impl Store {
         check_size(&object(source, id), None, &stored.resource)?;
         check_columns(&stored.document)?;
         let mut transaction = self.begin(Access::Write).await?;
-        let created = create(transaction.connection(), &self.rules, stored, by).await;
+        let created = create(transaction.connection(), &self.site, &self.rules, stored, by).await;
         let created = self.end(transaction, "create a finding", created).await?;
         created.ok_or_else(|| StoreError::AlreadyThere { name: format!("findings/{source}/{id}") })
     }
@@ -107,7 +108,8 @@ impl Store {
         change: impl FnOnce(&mut Json) -> Result<(), E>,
     ) -> Result<Result<Stored, E>, StoreError> {
         let mut transaction = self.begin(Access::Write).await?;
-        let attempt = change_one(transaction.connection(), source, id, by, action, change).await;
+        let attempt =
+            change_one(transaction.connection(), &self.site, (source, id), by, action, change).await;
         match self.end(transaction, "change a finding", attempt).await? {
             Attempt::Done(stored) => Ok(Ok(stored)),
             Attempt::Refused(refused) => Ok(Err(refused)),
@@ -140,7 +142,8 @@ impl Store {
             return Ok((0, None));
         }
         let mut transaction = self.begin(Access::Write).await?;
-        let changed = change_each(transaction.connection(), &meant, filter, by, action, &mut change).await;
+        let changed =
+            change_each(transaction.connection(), &self.site, &meant, filter, by, action, &mut change).await;
         self.end(transaction, "change findings", changed).await
     }
 }
@@ -167,6 +170,7 @@ fn check_columns(document: &Json) -> Result<(), StoreError> {
 
 async fn create(
     connection: &mut Connection,
+    site: &Site,
     rules: &KeptRules,
     mut stored: Stored,
     by: &By<'_>,
@@ -188,7 +192,9 @@ async fn create(
         evidence: None,
     };
     let last = insert::last(connection).await?;
-    insert::insert(connection, last, &[new]).await?;
+    let new = [(new, stored.resource.clone())];
+    Outbox::read(connection, site).await?.created(connection, &new).await?;
+    insert::insert(connection, last, &new.map(|(new, _)| new)).await?;
     note(connection, by, "CreateFinding", &object(&stored.source, &stored.id), None, Some(&stored.document))
         .await?;
     Ok(Some(stored))
@@ -200,8 +206,8 @@ fn object(source: &str, id: &str) -> String {
 
 async fn change_one<E>(
     connection: &mut Connection,
-    source: &str,
-    id: &str,
+    site: &Site,
+    (source, id): (&str, &str),
     by: &By<'_>,
     action: &str,
     change: impl FnOnce(&mut Json) -> Result<(), E>,
@@ -212,7 +218,8 @@ async fn change_one<E>(
     if let Err(refused) = change(&mut document) {
         return Ok(Attempt::Refused(refused));
     }
-    put(connection, known, normal(document), by, action).await
+    let outbox = Outbox::read(connection, site).await?;
+    put(connection, &outbox, known, normal(document), by, action).await
 }
 
 /// Some of the rows that are meant, in their order.
@@ -234,12 +241,14 @@ async fn meant(
 
 async fn change_each(
     connection: &mut Connection,
+    site: &Site,
     seqs: &[i64],
     filter: &Filter,
     by: &By<'_>,
     action: &str,
     change: &mut impl FnMut(&mut Json),
 ) -> Result<(u64, Option<u64>), sqlx::Error> {
+    let outbox = Outbox::read(connection, site).await?;
     let mut changed = 0;
     for seq in seqs {
         // It may have gone since it was found, or have become another one.
@@ -248,7 +257,7 @@ async fn change_each(
         let before = known.document.clone();
         let mut document = before.clone();
         change(&mut document);
-        let attempt = put::<()>(connection, known, normal(document), by, action).await?;
+        let attempt = put::<()>(connection, &outbox, known, normal(document), by, action).await?;
         changed += u64::from(matches!(attempt, Attempt::Done(stored) if stored.document != before));
     }
     Ok((changed, seqs.last().map(|last| from_sql(*last))))
@@ -266,6 +275,7 @@ fn whole(known: &Known) -> Json {
 /// Writes a changed document, where there is a change and it may be made.
 async fn put<E>(
     connection: &mut Connection,
+    outbox: &Outbox<'_>,
     known: Known,
     document: Json,
     by: &By<'_>,
@@ -292,6 +302,8 @@ async fn put<E>(
         }
         let (resource_seq, known) = insert::clients_resource(connection, resource).await?;
         resource = known;
+        let told = Told { source: &source, id: &id, document: &document, resource: &resource, at: by.at };
+        outbox.changed(connection, Some(&before), told).await?;
         Rows::new(resource_seq, columns, &document).put(connection, seq).await?;
         note(connection, by, action, &name, Some(&before), Some(&document)).await?;
     }

@@ -1,5 +1,6 @@
 //! A finding as the protocol's JSON: rendered of what urva saw, or given by a client, and what of it stands in columns.
 
+use crate::outbox::Subscription;
 use evidence::scc::{self, Limits, Place};
 use evidence::{Finding, Timestamp};
 use serde_json::{Map, Number, Value};
@@ -23,12 +24,14 @@ pub(crate) const COLUMN_LIMIT: usize = 1024;
 pub(crate) const DOCUMENT_LIMIT: usize = 512 * 1024;
 
 /// What findings are rendered with besides what was seen.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Site {
     /// Where they are recorded, for the names in them.
     pub place: Place,
     /// How much of a container's text a document carries.
     pub limits: Limits,
+    /// Outputs that are to hear of findings.
+    pub subscriptions: Vec<Subscription>,
 }
 
 /// One of urva's own findings with its resource, without the contents of the script.

@@ -22,6 +22,7 @@ mod audit;
 mod backup;
 mod body;
 mod change;
+mod delivery;
 mod document;
 mod error;
 pub mod filter;
@@ -35,6 +36,7 @@ mod mute_preview;
 mod named;
 mod open;
 mod operations;
+mod outbox;
 mod postgres;
 mod query;
 mod record;
@@ -58,6 +60,7 @@ use std::time::Duration;
 
 pub use audit::{AuditEntry, By};
 pub use backup::restore;
+pub use delivery::{Delivery, DeliveryId, OutputState};
 pub use document::Site;
 pub use error::StoreError;
 pub use filter::{Grouping, Order};
@@ -65,6 +68,7 @@ pub use list::{Group, Grouped, Listed, Listing, Stored};
 pub use lock::StateLock;
 pub use mute_preview::{MutePreview, MutedExample, MutedNamespace};
 pub use named::Named;
+pub use outbox::{Event, Subscription, Wanted};
 pub use query::{Cursor, Page, Query};
 pub use record::{Outcome, Recorded};
 pub use retain::{Removed, RetentionPolicy};
@@ -73,7 +77,7 @@ pub use settings::{Kind, Setting};
 pub use tokens::{KeptToken, NewToken};
 
 /// The newest version of the schema that this urva knows, of both databases. Older ones are brought to it.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 /// The same as the databases keep it.
 const KNOWN_VERSION: i64 = SCHEMA_VERSION as i64;

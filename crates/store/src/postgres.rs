@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("../schema/postgres/3.sql"),
     include_str!("../schema/postgres/4.sql"),
     include_str!("../schema/postgres/5.sql"),
+    include_str!("../schema/postgres/6.sql"),
 ];
 
 /// Settings of each connection. What is committed is on disk, whatever the server's own default is. Who waits longer for a

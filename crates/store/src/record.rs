@@ -4,6 +4,7 @@ use crate::body::{self, Body, Parts, keep_numbers_finite, lacks, metadata_rank, 
 use crate::document::{Columns, Site, keep_peoples_fields, render};
 use crate::insert::{self, NewFinding, Resources, insert_execution, insert_text};
 use crate::mute::Rules;
+use crate::outbox::{Outbox, Told};
 use crate::retain::remove_script;
 use crate::session::Access;
 use crate::sql::{Connection, FromRow, Row, Statement, sql, without_nul};
@@ -81,6 +82,7 @@ struct Ingest<'a> {
     resources: Resources,
     /// The number of the newest row.
     last: i64,
+    outbox: Outbox<'a>,
     fold_window: Duration,
 }
 
@@ -93,7 +95,8 @@ impl<'a> Ingest<'a> {
         let numbers = "SELECT version, (SELECT COALESCE(max(seq), 0) FROM findings) FROM settings_version";
         let (version, last): (i64, i64) = connection.one(sql(numbers)).await?;
         let rules = store.rules.of_version(connection, version).await?;
-        Ok(Self { site: &store.site, rules, resources: store.resources.take(), last, fold_window })
+        let outbox = Outbox::read(connection, &store.site).await?;
+        Ok(Self { site: &store.site, rules, resources: store.resources.take(), last, outbox, fold_window })
     }
 }
 
@@ -226,6 +229,7 @@ impl Ingest<'_> {
         connection: &mut Connection,
         new: Vec<(NewFinding, Json)>,
     ) -> Result<(), sqlx::Error> {
+        self.outbox.created(connection, &new).await?;
         let mut rows = Vec::with_capacity(new.len());
         for (mut finding, resource) in new {
             finding.resource = self.resources.of_urva(connection, resource).await?;
@@ -442,10 +446,14 @@ impl Ingest<'_> {
         before: &str,
     ) -> Result<Rows, sqlx::Error> {
         let (mut document, resource) = render(finding, self.site)?;
-        if let Ok(before) = serde_json::from_str(before) {
-            keep_peoples_fields(&before, &mut document);
+        let before: Option<Json> = serde_json::from_str(before).ok();
+        if let Some(before) = &before {
+            keep_peoples_fields(before, &mut document);
         }
         self.rules.apply(&mut document, &resource, finding.last_seen);
+        let (source, id, at) = (self.site.place.source.as_str(), finding.id.as_str(), finding.last_seen);
+        let told = Told { source, id, document: &document, resource: &resource, at };
+        self.outbox.changed(connection, before.as_ref(), told).await?;
         let columns = Columns {
             create_time: finding.first_seen,
             event_time: finding.last_seen,

@@ -23,6 +23,7 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [
     include_str!("../schema/sqlite/3.sql"),
     include_str!("../schema/sqlite/4.sql"),
     include_str!("../schema/sqlite/5.sql"),
+    include_str!("../schema/sqlite/6.sql"),
 ];
 
 /// How long a statement waits for another process. Only short writes of urva's own commands are in the way.

@@ -47,7 +47,7 @@ struct Table {
 }
 
 /// Each after those that it refers to.
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 13] = [
     Table {
         name: "scripts",
         columns: &[("sha256", Blob), ("size", Integer), ("text", Blob)],
@@ -148,6 +148,48 @@ const TABLES: [Table; 10] = [
         ],
         key: 1,
         is_numbered: true,
+    },
+    Table {
+        name: "notices",
+        columns: &[
+            ("seq", Integer),
+            ("at", Integer),
+            ("event", Text),
+            ("source", Text),
+            ("id", Text),
+            ("message", Blob),
+        ],
+        key: 1,
+        is_numbered: true,
+    },
+    Table {
+        name: "deliveries",
+        columns: &[
+            ("seq", Integer),
+            ("notice", Integer),
+            ("output", Text),
+            ("config", Text),
+            ("state", Text),
+            ("due_at", Integer),
+            ("tries", Integer),
+            ("error", Text),
+        ],
+        key: 1,
+        is_numbered: true,
+    },
+    Table {
+        name: "outputs",
+        columns: &[
+            ("name", Text),
+            ("sent", Integer),
+            ("failed", Integer),
+            ("lost", Integer),
+            ("sent_at", Integer),
+            ("error", Text),
+            ("error_at", Integer),
+        ],
+        key: 1,
+        is_numbered: false,
     },
 ];
 

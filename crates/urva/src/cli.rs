@@ -38,6 +38,7 @@ Examples:
   urva eval corpus/ --split source           what such a model does on sources that it has not met
   urva tokens create dashboard --role viewer  a token for the API
   urva backup copy.db                        a copy of the database while urva runs; urva restore puts it back
+  urva outputs test                          whether alerts arrive where the config sends them
   urva doctor                                what works on this host, and what does not
   urva config check                          whether the config file is right
 
@@ -136,6 +137,9 @@ pub(crate) enum Command {
     /// Put a copy that `backup` made in the place of the database, which is kept beside it; not while urva runs
     #[command(after_help = RESTORE_EXAMPLES, arg_required_else_help = true)]
     Restore(RestoreArgs),
+    /// Say how far outputs are, try them, and see to what could not be delivered
+    #[command(subcommand)]
+    Outputs(OutputsCommand),
     /// Judge the scripts in files, folders, archives, container images and corpora
     Scan(ScanArgs),
     /// Train a model on a corpus and measure it on texts that it has not seen
@@ -283,6 +287,62 @@ pub(crate) enum TokensCommand {
         /// Its number in `urva tokens list`
         id: i64,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OutputsCommand {
+    /// List outputs: what waits, what was delivered, what went wrong
+    List {
+        /// How to write it
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Send a finding that says of itself that it is a test, past what waits; 1 where an output does not take it
+    Test {
+        /// The output; all where it is left out
+        name: Option<String>,
+        /// How to write it
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Dead letters: what an output refused, or what was tried for too long
+    #[command(subcommand)]
+    Dead(DeadCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List dead letters, the oldest first
+    List {
+        /// Only this output's
+        #[arg(long, value_name = "NAME")]
+        output: Option<String>,
+        /// How to write it
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Show one with its finding, as JSON
+    Show {
+        /// Its number in the list
+        id: u64,
+    },
+    /// Send dead letters again
+    Retry(WhichDead),
+    /// Throw dead letters away
+    Drop(WhichDead),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct WhichDead {
+    /// The number of one in the list
+    pub(crate) id: Option<u64>,
+    /// All of this output
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
+    /// All
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@ mod findings;
 mod model;
 mod mute_rules;
 mod output;
+mod outputs;
 mod run;
 mod scan;
 mod status;
@@ -54,6 +55,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Tokens(command) => tokens::run(command, globals),
         Command::Backup(args) => backup::backup(args, globals),
         Command::Restore(args) => backup::restore(args, globals),
+        Command::Outputs(command) => outputs::run(command, globals),
         Command::Scan(args) => scan::run(args, globals),
         Command::Train(args) => train::train(args),
         Command::Eval(args) => train::eval(args),

@@ -1,7 +1,7 @@
 //! Every key of the config with its meaning, and the reference page that is written from them.
 //! A test compares this table with the types, so that neither can hold a key that the other lacks.
 
-use super::{Config, DEFAULT_PATH};
+use super::{Config, DEFAULT_PATH, OutputConfig};
 use std::fmt::Write;
 
 /// A section of the file.
@@ -9,6 +9,13 @@ pub(super) struct Section {
     pub(super) name: &'static str,
     about: &'static str,
     pub(super) keys: &'static [Key],
+}
+
+impl Section {
+    /// As it stands in the file; of outputs there may be several.
+    pub(super) fn heading(&self) -> String {
+        if self.name == "outputs" { "[[outputs]]".to_owned() } else { format!("[{}]", self.name) }
+    }
 }
 
 /// One key.
@@ -29,7 +36,7 @@ const fn optional(name: &'static str, kind: &'static str, unset: &'static str, a
     Key { name, kind, about, unset }
 }
 
-pub(super) const SECTIONS: [Section; 8] = [
+pub(super) const SECTIONS: [Section; 9] = [
     Section {
         name: "place",
         about: "The place that is watched, for the names in findings. Nothing in it changes what is detected. \
@@ -210,11 +217,111 @@ pub(super) const SECTIONS: [Section; 8] = [
             key("calls_per_second", "number above 0", "How often one token may call within a second."),
         ],
     },
+    Section {
+        name: "outputs",
+        about: "Who is told of findings; one such section for each. [How](outputs.md), with an example of each kind. What is secret stands in files of \
+                its own, which only root needs to read.",
+        keys: &[
+            key(
+                "name",
+                "1 to 63 of `a-z`, `0-9` and `-`",
+                "The output's name, each once. What waits for an output is kept by it.",
+            ),
+            key(
+                "kind",
+                "`\"webhook\"`, `\"slack\"`, `\"email\"`, `\"syslog\"`, `\"file\"` or `\"otlp\"`",
+                "What it is.",
+            ),
+            optional(
+                "format",
+                "`\"finding\"`, `\"scc\"`, `\"ocsf\"` or `\"ecs\"`",
+                "`\"finding\"`",
+                "Webhook and file: what is sent. `scc` is the notification of Security Command Center, which a webhook gets as Pub/Sub pushes it.",
+            ),
+            key(
+                "filter",
+                "filter",
+                "Which findings it is told of, in the [filter language](filter.md); nothing means all.",
+            ),
+            optional(
+                "topic",
+                "`projects/PROJECT/topics/TOPIC`",
+                "none",
+                "With format `scc`: the output gets what notification configs of this Pub/Sub topic ask for, in the place of `filter`.",
+            ),
+            optional(
+                "url",
+                "address",
+                "none",
+                "Webhook and otlp: where to post. Redirects are not followed.",
+            ),
+            optional(
+                "url_file",
+                "path",
+                "none",
+                "Webhook and slack: file of the address, where whoever knows it may post.",
+            ),
+            optional(
+                "secret_file",
+                "path",
+                "none: not signed",
+                "Webhook: file of the key that signs, as text or `whsec_` and base64; at least 24 bytes.",
+            ),
+            optional(
+                "token_file",
+                "path",
+                "none",
+                "Webhook and otlp: file of a token that is sent as `Authorization: Bearer`.",
+            ),
+            optional(
+                "ca_file",
+                "path",
+                "those that the host trusts",
+                "File of the certificates that TLS trusts, as PEM.",
+            ),
+            optional(
+                "address",
+                "`udp://`, `tcp://` or `tls://` and `HOST:PORT`, or `unix:///PATH`",
+                "none",
+                "Syslog: where it goes.",
+            ),
+            optional(
+                "server",
+                "`smtps://`, `smtp+starttls://` or `smtp://` and `HOST:PORT`",
+                "none",
+                "E-mail: the server that takes it. `smtp://` is without TLS, and for no password.",
+            ),
+            optional("user", "text", "none: no login", "E-mail: the user at the server."),
+            optional("password_file", "path", "none", "E-mail: file of the password."),
+            optional("from", "address", "none", "E-mail: who it is from."),
+            key("to", "list of addresses", "E-mail: who it is for."),
+            optional(
+                "path",
+                "path",
+                "none",
+                "File: where. Its folder must be writable for the detector's user.",
+            ),
+            key(
+                "max_size",
+                "size of at least 1 MiB",
+                "File: from which size on it is rotated to `PATH.1` and so on.",
+            ),
+            key("keep", "number up to 1000", "File: how many rotated files are kept."),
+            key("timeout", "duration up to `5m`", "How long one try may take."),
+            key("max_age", "duration", "How long something is tried before it becomes a dead letter."),
+            key(
+                "max_waiting",
+                "number up to 1000000",
+                "How many messages may wait. Where there are more, the oldest are lost, and counted.",
+            ),
+        ],
+    },
 ];
 
 /// The reference page, as Markdown.
 pub(super) fn reference() -> anyhow::Result<String> {
-    let defaults = toml::Table::try_from(Config::default())?;
+    let mut defaults = toml::Table::try_from(Config::default())?;
+    defaults.insert("outputs".to_owned(), toml::Value::try_from(OutputConfig::default())?);
     let mut page = format!(
         "# Configuration\n\n\
          <!-- Written by `urva config reference`; a test compares. -->\n\n\
@@ -225,10 +332,11 @@ pub(super) fn reference() -> anyhow::Result<String> {
          `KiB` or `MiB` (`\"64 KiB\"`).\n"
     );
     for section in &SECTIONS {
-        write!(page, "\n## `[{}]`\n\n{}\n\n", section.name, section.about)?;
+        write!(page, "\n## `{}`\n\n{}\n\n", section.heading(), section.about)?;
         page += "| key | value | default | meaning |\n|---|---|---|---|\n";
         for key in section.keys {
             let default = match defaults.get(section.name).and_then(|section| section.get(key.name)) {
+                Some(_) if key.name == "name" => "none".to_owned(),
                 Some(value) => format!("`{value}`"),
                 None => key.unset.to_owned(),
             };

@@ -4,6 +4,7 @@
 //! Refuses: carrying anything out. [`Config`] is plain data.
 
 mod keys;
+mod outputs;
 mod read;
 mod units;
 
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use store::{RetentionPolicy, Site};
 
+pub(crate) use outputs::OutputConfig;
 pub(crate) use units::{Age, Score, Size};
 
 /// The file that is read where none is named, if it exists.
@@ -39,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) retention: RetentionConfig,
     pub(crate) runtimes: RuntimesConfig,
     pub(crate) server: ServerConfig,
+    pub(crate) outputs: Vec<OutputConfig>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,7 +221,8 @@ impl Config {
 
     /// What the store needs to know of this host.
     pub(crate) fn site(&self) -> Site {
-        Site { place: self.place(), limits: self.limits() }
+        let subscriptions = self.outputs.iter().filter_map(OutputConfig::subscription).collect();
+        Site { place: self.place(), limits: self.limits(), subscriptions }
     }
 
     /// When findings are thrown away.

@@ -1,6 +1,6 @@
 //! Reading the file, and saying in one sentence what is wrong in which line.
 
-use super::keys::{SECTIONS, nearest};
+use super::keys::{SECTIONS, Section, nearest};
 use super::{Config, DEFAULT_PATH, DetectorConfig, ServerConfig};
 use evidence::text::escape;
 use std::fs::File;
@@ -60,10 +60,26 @@ impl Config {
         let table = DeTable::parse(text).map_err(|error| source.syntax(&error))?;
         source.refuse_unknown(table.get_ref())?;
         let config: Self = toml::from_str(text).map_err(|error| source.value(table.get_ref(), &error))?;
-        match config.first_wrong() {
-            Some((section, key, detail)) => Err(source.refused(table.get_ref(), section, key, detail)),
+        if let Some((section, key, detail)) = config.first_wrong() {
+            return Err(source.refused(table.get_ref(), section, key, detail));
+        }
+        match config.first_wrong_output() {
+            Some((number, key, detail)) => Err(source.refused_output(table.get_ref(), number, key, &detail)),
             None => Ok(config),
         }
+    }
+
+    /// The first output that cannot be used, by its place.
+    fn first_wrong_output(&self) -> Option<(usize, &'static str, String)> {
+        for (number, output) in self.outputs.iter().enumerate() {
+            if let Some((key, detail)) = output.first_wrong() {
+                return Some((number, key, detail));
+            }
+            if self.outputs.iter().take(number).any(|other| other.name == output.name) {
+                return Some((number, "name", "is that of another output too".to_owned()));
+            }
+        }
+        None
     }
 
     /// The first value that has the right type and is still none that can be used.
@@ -169,27 +185,25 @@ impl Source<'_> {
     fn refuse_unknown(&self, table: &DeTable<'_>) -> Result<(), ConfigError> {
         for (name, value) in table {
             let section = SECTIONS.iter().find(|section| section.name == name.get_ref());
-            let (Some(section), DeValue::Table(keys)) = (section, value.get_ref()) else {
-                if section.is_some() {
-                    continue;
-                }
+            let Some(section) = section else {
                 let nearest = nearest(name.get_ref(), SECTIONS.iter().map(|section| section.name));
+                let nearest = nearest.and_then(|name| SECTIONS.iter().find(|section| section.name == name));
                 let home = home_of(name.get_ref());
                 let what = if value.get_ref().is_table() { "section" } else { "key" };
                 return Err(self.unknown(
                     name.span(),
                     what.to_owned(),
                     name.get_ref(),
-                    home.or(nearest.map(in_brackets)),
+                    home.or(nearest.map(Section::heading)),
                 ));
             };
-            for name in keys.keys() {
+            for name in tables(value.get_ref()).flat_map(|keys| keys.keys()) {
                 if section.keys.iter().all(|key| key.name != name.get_ref()) {
                     let nearest = nearest(name.get_ref(), section.keys.iter().map(|key| key.name));
                     let nearest = nearest.map(str::to_owned).or_else(|| home_of(name.get_ref()));
                     return Err(self.unknown(
                         name.span(),
-                        format!("key in [{}] named", section.name),
+                        format!("key in {} named", section.heading()),
                         name.get_ref(),
                         nearest,
                     ));
@@ -231,6 +245,18 @@ impl Source<'_> {
         }
     }
 
+    /// The same of one of several outputs. A key that is missing is told with the line of its output.
+    fn refused_output(&self, table: &DeTable<'_>, number: usize, key: &str, detail: &str) -> ConfigError {
+        let output = table.get("outputs").and_then(|outputs| outputs.get_ref().get(number));
+        let value = output.and_then(|output| output.get_ref().get(key)).or(output);
+        ConfigError::Value {
+            path: self.path.to_owned(),
+            line: self.line(value.map_or(0, |value| value.span().start)),
+            key: format!("outputs.{key}"),
+            detail: one_line(detail),
+        }
+    }
+
     /// Lines are counted from 1.
     fn line(&self, offset: usize) -> usize {
         self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
@@ -240,22 +266,26 @@ impl Source<'_> {
 /// The section that a key belongs to, where it stands in a wrong one.
 fn home_of(name: &str) -> Option<String> {
     let home = SECTIONS.iter().find(|section| section.keys.iter().any(|key| key.name == name))?;
-    Some(format!("{name} in [{}]", home.name))
+    Some(format!("{name} in {}", home.heading()))
 }
 
-fn in_brackets(name: &str) -> String {
-    format!("[{name}]")
+/// The table that stands there, or all tables of a list of such.
+fn tables<'a, 'b>(value: &'a DeValue<'b>) -> impl Iterator<Item = &'a DeTable<'b>> {
+    let items = match value {
+        DeValue::Array(items) => items.iter().collect(),
+        _ => Vec::new(),
+    };
+    value.as_table().into_iter().chain(items.into_iter().filter_map(|item| item.get_ref().as_table()))
 }
 
 /// The key whose value stands at an offset.
 fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
     for (section, value) in table {
-        if let DeValue::Table(keys) = value.get_ref() {
-            let found = keys.iter().find(|(_, value)| value.span().contains(&offset));
-            if let Some((key, _)) = found {
-                return Some(format!("{}.{}", section.get_ref(), key.get_ref()));
-            }
-        } else if value.span().contains(&offset) {
+        let mut keys = tables(value.get_ref()).flat_map(|keys| keys.iter());
+        if let Some((key, _)) = keys.find(|(_, value)| value.span().contains(&offset)) {
+            return Some(format!("{}.{}", section.get_ref(), key.get_ref()));
+        }
+        if !value.get_ref().is_table() && value.span().contains(&offset) {
             return Some(section.get_ref().to_string());
         }
     }

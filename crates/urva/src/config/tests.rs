@@ -143,6 +143,43 @@ fn an_api_beyond_this_host_needs_tls() {
 }
 
 #[test]
+fn an_output_that_cannot_work_is_refused() {
+    let output = |keys: &str| format!("[[outputs]]\nname = 'soc'\n{keys}\n");
+    let check = |keys: &str, expected: &str| refused(&output(keys), expected);
+    check("url = 'ftp://x'", "line 3: outputs.url: must begin with https:// or http://");
+    check("kind = 'file'", "line 1: outputs.path: is needed by an output of this kind");
+    check(
+        "kind = 'slack'\nurl_file = '/u'\nformat = 'ecs'",
+        "line 5: outputs.format: is no key of an output of this kind",
+    );
+    check("url = 'https://x'\nurl_file = '/u'", "line 3: outputs.url: one of url and url_file is needed");
+    check(
+        "url = 'https://x'\ntopic = 'projects/p/topics/t'",
+        "line 4: outputs.topic: needs format = \"scc\", which notification configs send",
+    );
+    check(
+        "kind = 'pager'",
+        "line 3: outputs.kind: unknown variant `pager`, expected one of `webhook`, `slack`, `email`, `syslog`, `file`, `otlp`",
+    );
+    check(
+        "url = 'https://x'\nurl_fil = 1",
+        "line 4: there is no key in [[outputs]] named url_fil; did you mean url_file?; `urva config reference` lists all keys",
+    );
+    check(
+        "kind = 'email'\nserver = 'smtp://mail'\nfrom = 'a@b'\nto = ['c@d']\nuser = 'u'\npassword_file = '/p'",
+        "line 4: outputs.server: must begin with smtps:// or smtp+starttls:// where there is a password",
+    );
+    let twice = output("url = 'https://x'").repeat(2);
+    refused(&twice, "line 5: outputs.name: is that of another output too");
+    let error =
+        Config::parse(FILE, &output("url = 'https://x'\nfilter = 'sev=1'")).expect_err("a wrong filter");
+    assert!(error.to_string().starts_with("urva.toml, line 4: outputs.filter: "), "{error}");
+    let config = Config::parse(FILE, &output("url = 'https://x'")).expect("an output");
+    assert_eq!(config.site().subscriptions.len(), 1);
+    assert!(Config::default().site().subscriptions.is_empty());
+}
+
+#[test]
 fn text_that_is_no_toml_is_refused_with_its_line() {
     let error = Config::parse(FILE, "[place]\nproject == 'x'\n").expect_err("not TOML");
     assert!(error.to_string().starts_with("urva.toml, line 2: this is not TOML: "), "{error}");
@@ -152,7 +189,8 @@ fn text_that_is_no_toml_is_refused_with_its_line() {
 
 #[test]
 fn each_key_is_documented_and_each_documented_key_exists() {
-    let types = serde_json::to_value(Config::default()).unwrap();
+    let mut types = serde_json::to_value(Config::default()).unwrap();
+    types["outputs"] = serde_json::to_value(OutputConfig::default()).unwrap();
     let mut expected: Vec<(String, String)> = Vec::new();
     for (section, keys) in types.as_object().unwrap() {
         expected.extend(keys.as_object().unwrap().keys().map(|key| (section.clone(), key.clone())));

@@ -31,6 +31,10 @@ const MAX_SIZE: u64 = 1 << 30;
 const MAX_AGE: u64 = 36_525 * 86_400;
 
 impl Age {
+    pub(crate) const fn seconds(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
     pub(crate) const fn minutes(minutes: u64) -> Self {
         Self(minutes * 60)
     }

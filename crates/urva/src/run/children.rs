@@ -28,6 +28,8 @@ pub(crate) enum Role {
     Detector,
     /// Serves the API.
     Server,
+    /// Tells outputs of findings.
+    Sender,
 }
 
 /// What the children get of the command line.
@@ -106,6 +108,7 @@ impl fmt::Display for Role {
             Self::Sensor => "sensor",
             Self::Detector => "detector",
             Self::Server => "server",
+            Self::Sender => "sender",
         })
     }
 }

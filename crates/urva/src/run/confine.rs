@@ -1,5 +1,5 @@
 //! Takes from the detector process everything that it does not need: it is the one that reads what attackers wrote. The server
-//! reads what clients wrote, and is confined in the same way.
+//! reads what clients wrote, and is confined in the same way. The sender, which connects to others, is confined as far as that allows.
 //!
 //! Owns: giving up the file system (chroot), root, capabilities, files (Landlock) and system calls (seccomp), in this
 //! order.
@@ -9,13 +9,15 @@
 
 use anyhow::{Context, anyhow, ensure};
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr, RulesetCreated,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
+use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, User, setgroups, setresgid, setresuid};
+use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 use rustix::thread::{CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The user that the detector becomes where there is no user `urva`: free in Debian's, Fedora's and systemd's maps.
 pub(super) const DEFAULT_UID: u32 = 61_470;
@@ -63,6 +65,64 @@ pub(super) fn confine(
     Ok(Confinement { landlock })
 }
 
+/// What a process needs that connects to others.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reach {
+    /// Folders of files that it writes.
+    pub(super) folders: Vec<PathBuf>,
+    /// Ports of TCP that it connects to. Other ports are refused from Linux 6.7 on.
+    pub(super) ports: Vec<u16>,
+}
+
+/// Where the sender finds the state folder.
+const STATE_SEEN: &str = "/run/urva/state";
+
+/// What looking up names reads: the resolver's settings, and the C library's parts that know more sources.
+const FOR_NAMES: [&str; 7] =
+    ["/etc", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/run/systemd/resolve", "/run/resolvconf"];
+
+/// The port on which names are asked for where an answer is too long for a datagram.
+const NAMES_PORT: u16 = 53;
+
+/// Confines a process that connects to others; see the module. It keeps the host's root, since names are looked up by what lies there, and
+/// can read but what that needs, and write but the state folder and the folders in `reach`. Returns where it finds the state folder.
+pub(super) fn confine_sender((uid, gid): (u32, u32), state: &Path, reach: &Reach) -> anyhow::Result<PathBuf> {
+    let state = bring_near(state).unwrap_or_else(|error| {
+        tracing::warn!("the sender looks for the state folder at its own place: {error:#}");
+        state.to_owned()
+    });
+    become_user(uid, gid)?;
+    super::go_on_without_parent()?;
+    drop_capabilities()?;
+    let files = AccessFs::from_all(LANDLOCK) & !AccessFs::Execute;
+    let reading = AccessFs::ReadFile | AccessFs::ReadDir;
+    let ports = reach.ports.iter().chain([&NAMES_PORT]);
+    let connecting = ports.map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp)));
+    let status = ruleset()?
+        .add_rules(path_beneath_rules([&state], files))?
+        .add_rules(path_beneath_rules(&reach.folders, files))?
+        .add_rules(path_beneath_rules(FOR_NAMES, reading))?
+        .add_rules(connecting)?
+        .restrict_self()?;
+    if status.ruleset == RulesetStatus::NotEnforced {
+        tracing::warn!(
+            "this kernel has no Landlock: the sender is confined by user, capabilities and seccomp only"
+        );
+    }
+    restrict_system_calls(CONNECTING)?;
+    Ok(state)
+}
+
+/// Puts the state folder where its owner can get to it, for this process alone: a folder above it may be closed to others.
+fn bring_near(state: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(STATE_SEEN).with_context(|| format!("making {STATE_SEEN}"))?;
+    unshare(CloneFlags::CLONE_NEWNS).context("leaving the host's mounts")?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .context("keeping mounts apart")?;
+    mount_bind(state, STATE_SEEN).with_context(|| format!("mounting the state folder at {STATE_SEEN}"))?;
+    Ok(STATE_SEEN.into())
+}
+
 fn become_user(uid: u32, gid: u32) -> anyhow::Result<()> {
     for capability in CapabilitySet::all().iter() {
         // A kernel that does not know the capability has nothing to remove.
@@ -85,17 +145,22 @@ fn drop_capabilities() -> anyhow::Result<()> {
         .context("forbidding dumps")
 }
 
+const LANDLOCK: ABI = ABI::V6;
+
+/// Rules that allow nothing yet, of as much as the kernel knows.
+fn ruleset() -> anyhow::Result<RulesetCreated> {
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(LANDLOCK))?
+        .handle_access(AccessNet::from_all(LANDLOCK))?
+        .scope(Scope::from_all(LANDLOCK))?;
+    Ok(ruleset.create()?)
+}
+
 /// Returns whether the kernel enforces it.
 fn restrict_files(state: &Path) -> anyhow::Result<bool> {
-    let abi = ABI::V6;
-    let status = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(abi))?
-        .handle_access(AccessNet::from_all(abi))?
-        .scope(Scope::from_all(abi))?
-        .create()?
-        .add_rules(path_beneath_rules([state], AccessFs::from_all(abi) & !AccessFs::Execute))?
-        .restrict_self()?;
+    let files = AccessFs::from_all(LANDLOCK) & !AccessFs::Execute;
+    let status = ruleset()?.add_rules(path_beneath_rules([state], files))?.restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
 
@@ -106,6 +171,22 @@ pub(super) const ACCEPTING: &[libc::c_long] = &[
     libc::SYS_socketpair,
     libc::SYS_getsockname,
     libc::SYS_getpeername,
+];
+
+/// The system calls with which a sender looks up names, connects, and rotates files.
+const CONNECTING: &[libc::c_long] = &[
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_socketpair,
+    libc::SYS_getsockname,
+    libc::SYS_getpeername,
+    libc::SYS_sendmmsg,
+    libc::SYS_recvmmsg,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_rename,
 ];
 
 /// What the detector calls once it is confined: memory, threads, time, the state folder's files, its sockets.

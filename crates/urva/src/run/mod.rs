@@ -1,10 +1,12 @@
 //! `urva run`: watches this host.
 //!
-//! Three processes of one program: a supervisor that starts and restarts, a sensor that is privileged and looks
+//! Processes of one program: a supervisor that starts and restarts, a sensor that is privileged and looks
 //! at no text, a detector that looks at text and holds no privilege. Sensor and detector are joined by a socket
-//! ([`link`]); what the detector has not stored, the sensor keeps ([`outbox`]).
+//! ([`link`]); what the detector has not stored, the sensor keeps ([`outbox`]). Beside them, a server of the API and a sender to outputs share
+//! the database.
 
 mod announce;
+mod beside;
 mod children;
 mod confine;
 mod detector_process;
@@ -15,9 +17,9 @@ mod link;
 mod naming;
 mod outbox;
 mod preflight;
+mod sender_process;
 mod sensor_process;
 mod server_process;
-mod serving;
 mod supervisor;
 mod watchdog;
 
@@ -66,8 +68,8 @@ pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<E
     // the children in order. A process that leads its group already, as in a test, has none to leave.
     let _ = rustix::process::setsid();
     go_on_without_parent()?;
-    // The API can wait; detection cannot.
-    if args.role != Role::Server {
+    // The API and outputs can wait; detection cannot.
+    if !matches!(args.role, Role::Server | Role::Sender) {
         sensor::priority::go_first();
     }
     let config = globals.load_config()?;
@@ -77,6 +79,7 @@ pub(crate) fn process(args: &ProcessArgs, globals: &Globals) -> anyhow::Result<E
         Role::Sensor => sensor_process::run(&config, replaced)?,
         Role::Detector => detector_process::run(&config, globals, args.format, replaced.is_some())?,
         Role::Server => server_process::run(&config, globals, args.restarts)?,
+        Role::Sender => sender_process::run(&config, globals)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,12 +1,12 @@
 //! Starts the sensor and the detector, keeps them running, and ends them.
 //!
-//! Owns: the child processes, the sockets between them, signals. The server is looked after in [`super::serving`].
+//! Owns: the child processes, the sockets between them, signals. Server and sender are looked after in [`super::beside`].
 //! Refuses: everything else. It reads nothing that a container wrote.
 
+use super::beside::Beside;
 use super::children;
 use super::link::{self, Order, Replaced, Word, hand_over};
 use super::sensor_process::spawn;
-use super::serving::Served;
 use super::watchdog::{Finding, Watch};
 use crate::cli::Globals;
 use crate::clock;
@@ -49,7 +49,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
     let _lock = super::preflight::prepare_state(config, &globals.state)?;
     let (events, happened) = channel();
     listen_to_signals(&events)?;
-    let mut served = Served::bind(&config.server, arguments);
+    let mut beside = Beside::all(config, arguments);
     let mut pair = Pair::start(arguments, events, None)?;
     let mut is_watching = false;
     let mut watch: Option<Watch> = None;
@@ -70,7 +70,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
         let event = event.context("waiting for the processes of urva")?;
         match event {
             Event::Stop => {
-                end(&mut pair, served);
+                end(&mut pair, beside);
                 return Ok(());
             }
             Event::Heard(Word::Holding(table)) => pair.remember_held(table),
@@ -84,7 +84,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
                 } else {
                     is_watching = true;
                     // Not before: it shall not keep the others waiting, and finds a database that is up to date.
-                    served.iter_mut().for_each(Served::start);
+                    beside.iter_mut().for_each(Beside::start);
                     super::greet_user(config, globals, clock::now().since(started_at));
                 }
             }
@@ -96,7 +96,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
             // A child that was replaced already.
             Event::Ended(role, pid, _) if pair.child(role).is_none_or(|child| child.pid != pid) => {}
             Event::Ended(role, _, status) if !is_watching && cannot_start(status) => {
-                end(&mut pair, served);
+                end(&mut pair, beside);
                 bail!("the {role} cannot work: its message stands above");
             }
             Event::Ended(role, _, status) => {
@@ -104,7 +104,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
                 watch = None;
                 let since = clock::now();
                 if is_told_to_stop(&happened, pair.pause(role)) {
-                    end(&mut pair, served);
+                    end(&mut pair, beside);
                     return Ok(());
                 }
                 let reason = format!("the {role} ended ({status}) and was started again");
@@ -112,7 +112,7 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
                 while let Err(error) = pair.restart(role, &replaced) {
                     tracing::error!("{error:#}: trying again");
                     if is_told_to_stop(&happened, pair.pause(role)) {
-                        end(&mut pair, served);
+                        end(&mut pair, beside);
                         return Ok(());
                     }
                 }
@@ -121,11 +121,11 @@ pub(super) fn run(config: &Config, globals: &Globals, arguments: &children::Argu
     }
 }
 
-/// Ends all processes, the server at the same time as the others.
-fn end(pair: &mut Pair<'_>, served: Option<Served>) {
-    served.iter().for_each(Served::tell_to_stop);
+/// Ends all processes, those beside detection at the same time as the others.
+fn end(pair: &mut Pair<'_>, beside: Vec<Beside>) {
+    beside.iter().for_each(Beside::tell_to_stop);
     pair.stop();
-    served.into_iter().for_each(Served::wait);
+    beside.into_iter().for_each(Beside::wait);
 }
 
 /// What is left of a pause. Where the clock was set back, nothing is.
@@ -302,7 +302,7 @@ impl<'a> Pair<'a> {
         match role {
             Role::Sensor => Some(&self.sensor),
             Role::Detector => Some(&self.detector),
-            Role::Server => None,
+            Role::Server | Role::Sender => None,
         }
     }
 }

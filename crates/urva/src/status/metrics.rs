@@ -6,17 +6,19 @@
 use super::Status;
 use evidence::Timestamp;
 use std::fmt::Write;
+use store::OutputState;
 
 /// A label's name and value; a metric without one has an empty name.
 type Label<'a> = (&'static str, &'a str);
 
 const NONE: Label<'static> = ("", "");
 
-/// The status as text.
-pub(super) fn encode(status: &Status) -> String {
+/// The status as text, and how far each output is.
+pub(super) fn encode(status: &Status, outputs: &[OutputState]) -> String {
     let mut text = Text(String::new());
     gauges(&mut text, status);
     counters(&mut text, status);
+    of_outputs(&mut text, outputs);
     text.0
 }
 
@@ -68,6 +70,17 @@ fn counters(text: &mut Text, status: &Status) {
     text.counter("executions_lost", "Executions that are known to be lost in gaps", lost);
 }
 
+fn of_outputs(text: &mut Text, outputs: &[OutputState]) {
+    let of = |count: fn(&OutputState) -> u64| {
+        outputs.iter().map(move |state| (("output", state.name.as_str()), count(state)))
+    };
+    text.counter("output_sent", "Messages that outputs have taken", of(|state| state.sent));
+    text.counter("output_failures", "Tries that failed", of(|state| state.failed));
+    text.counter("output_lost", "Messages that were dropped since too many waited", of(|state| state.lost));
+    text.gauge("output_waiting", "Messages that wait to be delivered", of(|state| state.waiting));
+    text.gauge("output_dead_letters", "Messages that could not be delivered", of(|state| state.dead));
+}
+
 struct Text(String);
 
 impl Text {
@@ -77,11 +90,24 @@ impl Text {
     }
 
     fn counter<'a>(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = (Label<'a>, u64)>) {
-        let name = format!("{name}_total");
-        self.describe(&name, "counter", help);
+        self.samples(&format!("{name}_total"), "counter", help, samples);
+    }
+
+    fn gauge<'a>(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = (Label<'a>, u64)>) {
+        self.samples(name, "gauge", help, samples);
+    }
+
+    fn samples<'a>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Label<'a>, u64)>,
+    ) {
+        self.describe(name, kind, help);
         for (label, number) in samples {
             let labels = if label.0.is_empty() { &[][..] } else { &[label] };
-            self.sample(&name, labels, &number.to_string());
+            self.sample(name, labels, &number.to_string());
         }
     }
 
@@ -110,22 +136,30 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    fn outputs() -> Vec<OutputState> {
+        let state = |name: &str| OutputState { name: name.to_owned(), ..OutputState::default() };
+        vec![
+            OutputState { waiting: 1, dead: 2, sent: 300, failed: 4, lost: 5, ..state("soc") },
+            state("mail"),
+        ]
+    }
+
     #[test]
     fn each_counter_is_written_with_its_labels() {
-        insta::assert_snapshot!(encode(&status()));
+        insta::assert_snapshot!(encode(&status(), &outputs()));
     }
 
     #[test]
     fn what_somebody_named_cannot_make_a_metric_of_its_own() {
         let model = "a\"} 1\nurva_up 1\n# \\".to_owned();
-        let text = encode(&Status { watches: false, model, ..status() });
+        let text = encode(&Status { watches: false, model, ..status() }, &[]);
         let up: Vec<&str> = text.lines().filter(|line| line.starts_with("urva_up ")).collect();
         assert_eq!(up, ["urva_up 0"], "{text}");
     }
 
     #[test]
     fn the_docs_name_each_metric() {
-        let text = encode(&status());
+        let text = encode(&status(), &outputs());
         let written: BTreeSet<&str> = text
             .lines()
             .filter(|line| line.starts_with("urva_"))

@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
-use store::{Counters, Run, Store, StoreError};
+use store::{Counters, OutputState, Run, Store, StoreError};
 
 /// A run that was not heard of for so long does not watch: three heartbeats.
 const SILENT_AFTER: Duration = Duration::from_secs(90);
@@ -70,7 +70,7 @@ impl Status {
 /// Carries out `urva status`. The exit code is [`ERROR`] where nobody watches.
 pub(crate) fn run(args: &StatusArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
     let now = clock::now();
-    let Some(run) = latest(globals)? else {
+    let Some((run, outputs)) = latest(globals)? else {
         anyhow::bail!(
             "nobody has watched yet with the state folder {}: start `urva run`, or name another with --state",
             globals.state.display()
@@ -83,18 +83,22 @@ pub(crate) fn run(args: &StatusArgs, globals: &Globals) -> anyhow::Result<ExitCo
         }
         StatusFormat::Json => output::write_json(&mut std::io::stdout().lock(), &status)?,
         StatusFormat::Prometheus => {
-            std::io::stdout().lock().write_all(metrics::encode(&status).as_bytes())?
+            std::io::stdout().lock().write_all(metrics::encode(&status, &outputs).as_bytes())?
         }
     }
     Ok(if status.watches { ExitCode::SUCCESS } else { ERROR.into() })
 }
 
-fn latest(globals: &Globals) -> anyhow::Result<Option<Run>> {
+/// The latest run, and how far each output is.
+fn latest(globals: &Globals) -> anyhow::Result<Option<(Run, Vec<OutputState>)>> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().build().context("starting the async runtime")?;
     runtime.block_on(async {
         match Store::open_read_only(globals.database()).await {
-            Ok(store) => Ok(store.latest_run().await?),
+            Ok(store) => {
+                let outputs = store.output_states().await?;
+                Ok(store.latest_run().await?.map(|run| (run, outputs)))
+            }
             Err(StoreError::NoDatabase { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -7,6 +7,7 @@ mod listing;
 mod moving;
 mod naming;
 mod operations;
+mod outbox;
 mod previewing;
 mod querying;
 mod recording;

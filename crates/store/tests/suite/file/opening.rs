@@ -95,9 +95,9 @@ async fn an_empty_file_becomes_a_database() {
 async fn a_newer_database_is_refused() {
     let (_folder, path) = database().await;
     overwrite(&path, 60, &99_u32.to_be_bytes());
-    check_refused(&path, &["version 99", "up to 5", "move the file away"]).await;
+    check_refused(&path, &["version 99", "up to 6", "move the file away"]).await;
     let error = Store::open(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 5, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 6, .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn an_older_database_is_not_read_until_it_is_brought_up_to_date() {
     let (_folder, path) = database().await;
     overwrite(&path, 60, &0_u32.to_be_bytes());
     let error = Store::open_read_only(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::Older { found: 0, known: 5, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Older { found: 0, known: 6, .. }), "{error:?}");
 }
 
 #[tokio::test]

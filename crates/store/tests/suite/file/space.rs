@@ -8,7 +8,7 @@ use store::{Removed, RetentionPolicy};
 #[tokio::test]
 async fn the_text_of_an_inline_script_is_stored_once_and_shown_twice() {
     let sandbox = Sandbox::on_sqlite().await;
-    let text = "print('only here')\n".repeat(5_000);
+    let text = "print('only here')\n".repeat(10_000);
     let mut capture = capture("a", &text, 1, 0);
     capture.script.kind = evidence::ScriptKind::Inline;
     capture.script.text_argument = Some(2);

@@ -1,14 +1,14 @@
-//! The server's process as the supervisor sees it: a socket that is bound once, and a child that is started again whenever it
-//! ends, or does not answer any more.
+//! The processes that run beside detection, as the supervisor sees them: the server, whose socket is bound once, and the sender. Each is
+//! started again whenever it ends, or does not answer any more.
 //!
-//! Refuses: to matter. Whatever is wrong with the API is logged, and urva watches all the same.
+//! Refuses: to matter. Whatever is wrong with them is logged, and urva watches all the same.
 
 use super::children::{Arguments, Child, Role};
 use super::link::{Order, Word, hand_over, order};
 use super::sensor_process::spawn;
 use super::supervisor::{END_WITHIN, Event, is_told_to_stop, pass_on_answers, pause_after};
 use crate::clock;
-use crate::config::ServerConfig;
+use crate::config::{Config, ServerConfig};
 use anyhow::Context;
 use rustix::net::{
     AddressFamily, Shutdown, SocketFlags, SocketType, bind, shutdown, socket_with, socketpair, sockopt,
@@ -19,50 +19,50 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often the server is asked whether it is at work, and how many of these questions in a row it may leave unanswered.
+/// How often such a process is asked whether it is at work, and how many of these questions in a row it may leave unanswered.
 const ASKED_EVERY: Duration = Duration::from_secs(3);
 const UNANSWERED_MAX: u32 = 4;
 
-/// The socket of the API, and the thread that keeps a server on it.
-pub(super) struct Served {
+/// One of them, and the thread that keeps it running.
+pub(super) struct Beside {
     events: Sender<Event>,
     /// What the thread needs, until it is started.
     waiting: Option<Keeper>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Keeps a server running.
+/// Keeps a process running.
 struct Keeper {
-    address: SocketAddr,
-    socket: OwnedFd,
+    role: Role,
+    /// What the process is handed when it starts.
+    socket: Option<OwnedFd>,
     arguments: Arguments,
     events: Sender<Event>,
     happened: Receiver<Event>,
 }
 
-impl Served {
-    /// Binds the socket, which nobody can connect to yet; `None` where no API is wanted, or none can be had.
-    pub(super) fn bind(config: &ServerConfig, arguments: &Arguments) -> Option<Self> {
-        let address = config.listen;
-        let socket = config.enabled.then(|| bind_to(address))?;
-        let socket = socket.inspect_err(|error| {
-            tracing::error!(
-                "the API is not served, since {address} cannot be had ({error}): free it, or set server.listen"
-            );
-        });
-        let (events, happened) = channel();
-        let arguments = arguments.clone();
-        let keeper = Keeper { address, socket: socket.ok()?, arguments, events: events.clone(), happened };
-        Some(Self { events, waiting: Some(keeper), thread: None })
+impl Beside {
+    /// Those that the config asks for. Their sockets are bound, and nobody can connect to them yet.
+    pub(super) fn all(config: &Config, arguments: &Arguments) -> Vec<Self> {
+        let server = socket_of(&config.server).map(|socket| Self::new(Role::Server, Some(socket), arguments));
+        let has_outputs = !config.outputs.is_empty();
+        let sender = has_outputs.then(|| Self::new(Role::Sender, None, arguments));
+        server.into_iter().chain(sender).collect()
     }
 
-    /// Starts the server, the first time that it is called.
+    fn new(role: Role, socket: Option<OwnedFd>, arguments: &Arguments) -> Self {
+        let (events, happened) = channel();
+        let keeper = Keeper { role, socket, arguments: arguments.clone(), events: events.clone(), happened };
+        Self { events, waiting: Some(keeper), thread: None }
+    }
+
+    /// Starts it, the first time that it is called.
     pub(super) fn start(&mut self) {
         let Some(keeper) = self.waiting.take() else { return };
-        tracing::info!("the API is served on {}", keeper.address);
-        match spawn("urva-serving", move || keeper.keep()) {
+        let role = keeper.role;
+        match spawn("urva-beside", move || keeper.keep()) {
             Ok(thread) => self.thread = Some(thread),
-            Err(error) => tracing::error!("the API is not served: {error:#}"),
+            Err(error) => tracing::error!("there is no {role}: {error:#}"),
         }
     }
 
@@ -71,7 +71,7 @@ impl Served {
         let _ = self.events.send(Event::Stop);
     }
 
-    /// Waits for the server's end, once it was told.
+    /// Waits for its end, once it was told.
     pub(super) fn wait(self) {
         if let Some(thread) = self.thread {
             let _ = thread.join();
@@ -93,7 +93,7 @@ impl Keeper {
                         return child.wait(END_WITHIN);
                     }
                 }
-                Err(error) => tracing::error!("the server cannot be started: {error:#}"),
+                Err(error) => tracing::error!("the {} cannot be started: {error:#}", self.role),
             }
             self.arguments.restarts += 1;
             if is_told_to_stop(&self.happened, pause_after(started_at, &mut failures)) {
@@ -103,11 +103,13 @@ impl Keeper {
     }
 
     fn start(&self) -> anyhow::Result<(Child, OwnedFd)> {
-        let (control, server_end) =
+        let (control, other_end) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .context("making the server's control socket")?;
-        let child = Child::start(Role::Server, server_end, &self.arguments, None, &self.events)?;
-        hand_over(&control, &self.socket, None)?;
+                .with_context(|| format!("making the control socket of the {}", self.role))?;
+        let child = Child::start(self.role, other_end, &self.arguments, None, &self.events)?;
+        if let Some(socket) = &self.socket {
+            hand_over(&control, socket, None)?;
+        }
         pass_on_answers(&control, &self.events)?;
         Ok((child, control))
     }
@@ -118,7 +120,7 @@ impl Keeper {
         loop {
             match self.happened.recv_timeout(ASKED_EVERY) {
                 Ok(Event::Ended(_, pid, status)) if pid == child.pid => {
-                    tracing::error!("the server ended ({status}): starting it again");
+                    tracing::error!("the {} ended ({status}): starting it again", self.role);
                     return false;
                 }
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
@@ -127,7 +129,8 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) if unanswered == UNANSWERED_MAX => {
                     let seconds = (ASKED_EVERY * UNANSWERED_MAX).as_secs();
                     tracing::error!(
-                        "the server (process {}) has not answered for {seconds} s",
+                        "the {} (process {}) has not answered for {seconds} s",
+                        self.role,
                         child.pid.as_raw_nonzero()
                     );
                     // Its end is noticed like any other.
@@ -135,12 +138,26 @@ impl Keeper {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     unanswered += 1;
-                    // A server that does not read gives no answer.
+                    // One that does not read gives no answer.
                     let _ = order(control, &Order::Ping);
                 }
             }
         }
     }
+}
+
+/// The socket of the API; `None` where no API is wanted, or none can be had.
+fn socket_of(config: &ServerConfig) -> Option<OwnedFd> {
+    let address = config.listen;
+    let socket = config.enabled.then(|| bind_to(address))?;
+    let socket = socket.inspect_err(|error| {
+        tracing::error!(
+            "the API is not served, since {address} cannot be had ({error}): free it, or set server.listen"
+        );
+    });
+    let socket = socket.ok()?;
+    tracing::info!("the API is served on {address}");
+    Some(socket)
 }
 
 /// A socket that has the address and does not listen: whoever connects is refused until the server listens.
