@@ -279,7 +279,7 @@ async fn a_huge_finding_is_cut_and_says_so() {
     let (desk, receiver) = (Desk::new().await, Receiver::start(Answer::Code(200, None)).await);
     let huge = json!({
         "name": "projects/local/sources/7/locations/global/findings/huge", "resourceName": "//cluster",
-        "state": "ACTIVE", "category": "Test", "processes": [{"args": vec!["<\"\\\u{1}ä>".repeat(200_000); 3]}],
+        "state": "ACTIVE", "category": "Test", "processes": [{"args": vec!["<\"\\\u{1}ä>".repeat(10_000); 3]}],
     });
     let by = By { actor: "test", at: NOON };
     desk.store.create_finding("7", "huge", huge, json!({"name": "//cluster"}), &by).await.unwrap();
