@@ -22,7 +22,7 @@ const VERSION_AT: usize = 60;
 const APPLICATION_AT: usize = 68;
 
 /// How long a database that is in use may take to answer.
-const OPEN_WITHIN: Duration = Duration::from_millis(500);
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub(super) struct StateFacts {
