@@ -371,6 +371,7 @@ async fn sender_killed_while_it_sends() {
         while receiver.came().len() < target {
             find(&store, NOON, (found..found + 10).map(|number| format!("n{number}"))).await;
             found += 10;
+            assert_eq!(sender.try_wait().unwrap(), None, "the sender ended by itself");
             // Both write to one file; who is killed shall get a turn.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
