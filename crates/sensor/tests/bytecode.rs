@@ -137,11 +137,12 @@ fn objects_that_lie_about_themselves_disturb_nothing() {
         \x20   exec(code, {})\n\
         \x20   word(text, 16).value = kept\n\
         long()\nprint('all')\n";
-    let (printed, codes) = code_of(&watch, folder.path(), script, |code| has(code, "long text"));
+    // The first one is seen where the probes were there in time; then all are.
+    let (printed, codes) = code_of(&watch, folder.path(), script, |code| has(code, "endless"));
     let names = ["endless", "negative", "cyclic", "unmapped", "odd", "kernel", "untyped"];
     let expected: String = names.iter().map(|name| format!("{name} 1\n")).collect();
     assert_eq!(printed, format!("{expected}all\n"));
-    for name in names {
+    for name in names.into_iter().chain(["long text"]) {
         assert!(codes.iter().any(|code| has(code, name)), "{name} was not sent");
     }
     watch.stop();
