@@ -1,6 +1,7 @@
 //! `urva findings mute`, `unmute`, `close`, `reopen` and `mark`: the same methods that the API has, on one finding or many.
 
 use super::{named, select};
+use crate::card::shown_text;
 use crate::cli::{ChangeArgs, Globals, MarkArgs};
 use crate::clock;
 use crate::config::Config;
@@ -56,7 +57,7 @@ pub(super) async fn change(
     )?;
     let local = by_hand::methods(Arc::clone(&store), config);
     for name in &names {
-        apply(&local, name, change).await.with_context(|| name.clone())?;
+        apply(&local, name, change).await.with_context(|| shown_text(name))?;
     }
     let findings = if names.len() == 1 { "finding was" } else { "findings were" };
     anstream::eprintln!("urva: {} {findings} {}", names.len(), change.verb());
