@@ -1,8 +1,9 @@
 //! `urva audit`: who changed what, and what it was before.
 
 use crate::cli::{AuditArgs, Globals, LinesFormat};
+use crate::waiting::wait_for;
 use crate::{card, output};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
@@ -14,11 +15,7 @@ const PAGE: u32 = 1_000;
 /// Carries out `urva audit`.
 pub(crate) fn run(args: &AuditArgs, globals: &Globals) -> Result<ExitCode> {
     globals.load_config()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the async runtime")?;
-    runtime.block_on(list(args, globals))?;
+    wait_for(list(args, globals))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,20 +3,20 @@
 use crate::by_hand;
 use crate::cli::{BackupArgs, Globals, RestoreArgs};
 use crate::clock;
-use anyhow::{Context, Result};
+use crate::waiting::wait_for;
+use anyhow::Result;
 use evidence::text::escape;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 use store::{By, StateLock, Store};
-use tokio::runtime::Runtime;
 
 /// Carries out `urva backup`.
 pub(crate) fn backup(args: &BackupArgs, globals: &Globals) -> Result<ExitCode> {
     let address = args.database.clone().unwrap_or_else(|| globals.database());
-    let bytes = runtime()?.block_on(async {
+    let bytes = wait_for(async {
         let store = Store::open_read_only(address).await?;
-        store.back_up(&args.file).await
+        Ok(store.back_up(&args.file).await?)
     })?;
     anstream::eprintln!("urva: {} is a copy of the database, {bytes} bytes, read through", shown(&args.file));
     Ok(ExitCode::SUCCESS)
@@ -28,7 +28,7 @@ pub(crate) fn restore(args: &RestoreArgs, globals: &Globals) -> Result<ExitCode>
     let _lock = StateLock::acquire(&globals.state)?;
     let by = By { actor: &by_hand::actor(), at: clock::now() };
     let replaced =
-        runtime()?.block_on(store::restore(&args.file, &globals.database(), config.site(), &by))?;
+        wait_for(async { Ok(store::restore(&args.file, &globals.database(), config.site(), &by).await?) })?;
     anstream::eprintln!("urva: {} was put back into {}", shown(&args.file), shown(&globals.state));
     if let Some(replaced) = replaced {
         anstream::eprintln!(
@@ -37,10 +37,6 @@ pub(crate) fn restore(args: &RestoreArgs, globals: &Globals) -> Result<ExitCode>
         );
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn runtime() -> Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the async runtime")
 }
 
 fn shown(path: &Path) -> String {

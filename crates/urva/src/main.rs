@@ -23,6 +23,7 @@ mod status;
 mod table;
 mod tokens;
 mod train;
+mod waiting;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};

@@ -7,6 +7,7 @@ use crate::cli::{
 };
 use crate::config::Config;
 use crate::table::{Column, table};
+use crate::waiting::wait_for;
 use crate::{ask, by_hand, card, clock, output};
 use anyhow::{Context, Result, anyhow, ensure};
 use server::protocol::v2::mute_config::MuteConfigType;
@@ -32,11 +33,7 @@ const LOOKED_BACK: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Carries out `urva mute-rules …`.
 pub(crate) fn run(command: &MuteRulesCommand, globals: &Globals) -> Result<ExitCode> {
     let config = globals.load_config()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the async runtime")?;
-    runtime.block_on(async {
+    wait_for(async {
         let rules = Rules::open(command, config, globals).await?;
         match command {
             MuteRulesCommand::List { format } => rules.list(*format).await,

@@ -4,8 +4,9 @@
 
 use crate::cli::{DeadCommand, Format, Globals, OutputsCommand, WhichDead};
 use crate::config::Config;
+use crate::waiting::wait_for;
 use crate::{clock, output};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use evidence::text::escape;
 use outputs::Transport;
 use serde_json::{Value, json};
@@ -23,11 +24,7 @@ const REFUSED: u8 = 1;
 /// Carries out `urva outputs …`.
 pub(crate) fn run(command: &OutputsCommand, globals: &Globals) -> Result<ExitCode> {
     let config = globals.load_config()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the async runtime")?;
-    runtime.block_on(async {
+    wait_for(async {
         match command {
             OutputsCommand::List { format } => list(*format, &config, globals).await,
             OutputsCommand::Test { name, format } => test(name.as_deref(), *format, &config).await,

@@ -4,8 +4,9 @@
 
 use crate::cli::{CreateTokenArgs, Format, Globals, TokensCommand};
 use crate::config::Config;
+use crate::waiting::wait_for;
 use crate::{by_hand, clock, output};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use evidence::Timestamp;
 use evidence::text::escape;
 use server::token::Token;
@@ -16,9 +17,7 @@ use store::{By, KeptToken, NewToken, Store};
 /// Carries out `urva tokens …`.
 pub(crate) fn run(command: &TokensCommand, globals: &Globals) -> Result<ExitCode> {
     let config = globals.load_config()?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().build().context("starting the async runtime")?;
-    runtime.block_on(async {
+    wait_for(async {
         match command {
             TokensCommand::Create(args) => create(args, &config, globals).await,
             TokensCommand::List { format } => list(*format, globals).await,

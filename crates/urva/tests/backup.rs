@@ -3,24 +3,15 @@
 #![allow(clippy::expect_used, reason = "a test that cannot be set up must fail")]
 
 mod common;
+mod state;
 
 use common::{check, text};
+use state::urva;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 use store::StateLock;
 use tempfile::{TempDir, tempdir};
-
-fn urva(state: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_urva"))
-        .args(args)
-        .env_clear()
-        .env("URVA_STATE", state)
-        .stdin(Stdio::null())
-        .output()
-        .expect("urva starts")
-}
 
 fn make_token(state: &Path, name: &str) {
     check(&urva(state, &["tokens", "create", name, "--role", "viewer"]), 0, &["urva_"], &["viewer"]);

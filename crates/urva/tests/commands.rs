@@ -3,12 +3,14 @@
 #![allow(clippy::expect_used, reason = "a test that cannot be set up must fail")]
 
 mod common;
+mod state;
 
 use common::text;
 use evidence::{
     Capture, Container, Content, Drift, Executable, Family, Finding, Interpreter, Label, Language, Metadata,
     Namespaces, Pod, Process, Reason, Redaction, Runtime, Script, ScriptKind, Technique, Timestamp, Verdict,
 };
+use state::urva;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -16,17 +18,6 @@ use std::time::Duration;
 use store::{Counters, RunStart, Store};
 
 const NOON: Timestamp = Timestamp(1_795_262_400_250_000_000);
-
-/// Runs `urva` with a state folder of its own and no config but the one that is given.
-fn urva(state: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_urva"))
-        .args(args)
-        .env_clear()
-        .env("URVA_STATE", state)
-        .stdin(Stdio::null())
-        .output()
-        .expect("urva starts")
-}
 
 #[track_caller]
 fn check(output: &Output, code: i32, out: &[&str], error: &[&str]) {

@@ -3,20 +3,10 @@
 #![allow(clippy::expect_used, reason = "a test that cannot be set up must fail")]
 
 mod common;
+mod state;
 
 use common::{check, text};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-fn urva(state: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_urva"))
-        .args(args)
-        .env_clear()
-        .env("URVA_STATE", state)
-        .stdin(Stdio::null())
-        .output()
-        .expect("urva starts")
-}
+use state::urva;
 
 #[test]
 fn a_token_is_shown_once_and_its_hash_alone_is_kept() {

@@ -9,8 +9,10 @@ mod select;
 mod show;
 mod transfer;
 
+use crate::card::shown_text;
 use crate::cli::{FindingsCommand, Globals};
-use anyhow::{Context, Result, bail};
+use crate::waiting::wait_for;
+use anyhow::{Result, bail};
 use change::Change;
 use server::protocol::v2::finding::{Mute, State};
 use std::process::ExitCode;
@@ -19,11 +21,7 @@ use store::{Named, Store, Stored};
 /// Carries out `urva findings …`.
 pub(crate) fn run(command: &FindingsCommand, globals: &Globals) -> Result<ExitCode> {
     let config = globals.load_config()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the async runtime")?;
-    runtime.block_on(async {
+    wait_for(async {
         match command {
             FindingsCommand::List(args) => list::list(args, globals).await,
             FindingsCommand::Group(args) => list::group(args, globals).await,
@@ -58,8 +56,10 @@ async fn named(store: &Store, id: &str) -> Result<Stored> {
             bail!("no finding has an id that begins with {id}: `urva findings list` shows what there is")
         }
         Named::Several(found) => {
-            let found: Vec<String> =
-                found.iter().map(|(source, id)| format!("{id} (source {source})")).collect();
+            let found: Vec<String> = found
+                .iter()
+                .map(|(source, id)| format!("{} (source {})", shown_text(id), shown_text(source)))
+                .collect();
             bail!("several findings have ids that begin with {id}: {}", found.join(", "))
         }
     }

@@ -4,7 +4,7 @@
 //! Refuses: to matter. Whatever is wrong with them is logged, and urva watches all the same.
 
 use super::children::{Arguments, Child, Role};
-use super::link::{Order, Word, hand_over, order};
+use super::link::{Order, Word, hand_over, order, say, take_order};
 use super::sensor_process::spawn;
 use super::supervisor::{END_WITHIN, Event, is_told_to_stop, pass_on_answers, pause_after};
 use crate::clock;
@@ -15,9 +15,12 @@ use rustix::net::{
 };
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 /// How often such a process is asked whether it is at work, and how many of these questions in a row it may leave unanswered.
 const ASKED_EVERY: Duration = Duration::from_secs(3);
@@ -144,6 +147,22 @@ impl Keeper {
             }
         }
     }
+}
+
+/// The other end, in the process itself: answers the supervisor until it orders the end, which is then told.
+pub(super) fn answer_supervisor(control: OwnedFd, workers: &Handle) -> anyhow::Result<oneshot::Receiver<()>> {
+    let (stop, is_stopped) = oneshot::channel();
+    let (control, workers) = (Arc::new(control), workers.clone());
+    spawn("urva-control", move || {
+        // Nothing but whether it is at work is ever asked; the end of the socket is the order to end.
+        while let Ok(Some(_)) = take_order(&control) {
+            let control = Arc::clone(&control);
+            // Those who do the work answer, not this thread.
+            workers.spawn(async move { say(&*control, Word::Here) });
+        }
+        drop::<oneshot::Sender<()>>(stop);
+    })?;
+    Ok(is_stopped)
 }
 
 /// The socket of the API; `None` where no API is wanted, or none can be had.

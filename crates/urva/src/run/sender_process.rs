@@ -3,9 +3,8 @@
 //! Owns: the outputs' secrets, its confinement, one courier for each output.
 //! Refuses: detection. What it delivers stands in the database, where detector and server put it; when it ends, that waits.
 
+use super::beside::answer_supervisor;
 use super::confine::{Reach, confine_sender, detector_ids};
-use super::link::{Word, say, take_order};
-use super::sensor_process::spawn;
 use crate::cli::{DATABASE, Globals};
 use crate::clock;
 use crate::config::Config;
@@ -17,7 +16,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
-use tokio::sync::oneshot;
 
 /// What tells couriers the time.
 type Clock = fn() -> Timestamp;
@@ -34,18 +32,8 @@ pub(super) fn run(config: &Config, globals: &Globals) -> anyhow::Result<()> {
     let (couriers, reach) = couriers(config);
     let ids = detector_ids(config.detector.user.as_deref())?;
     let state = confine_sender(ids, &globals.state, &reach).context("confining the sender")?;
-    let (stop, is_stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (control, workers) = (Arc::new(control), runtime.handle().clone());
-    spawn("urva-control", move || {
-        // Nothing but whether it is at work is ever asked; the end of the socket is the order to end.
-        while let Ok(Some(_)) = take_order(&control) {
-            let control = Arc::clone(&control);
-            // Those who do the work answer, not this thread.
-            workers.spawn(async move { say(&*control, Word::Here) });
-        }
-        drop::<oneshot::Sender<()>>(stop);
-    })?;
+    let is_stopped = answer_supervisor(control, runtime.handle())?;
     let done = runtime.block_on(async {
         tokio::select! {
             done = deliver(config, state.join(DATABASE), couriers) => done,

@@ -3,9 +3,9 @@
 //! Owns: TLS files, its confinement, the store that it shares with the detector.
 //! Refuses: script text that was not stored, and every address but the socket that the supervisor hands over.
 
+use super::beside::answer_supervisor;
 use super::confine::{self, ACCEPTING};
-use super::link::{Order, Word, say, take_order};
-use super::sensor_process::spawn;
+use super::link::{Order, take_order};
 use crate::cli::{DATABASE, Globals};
 use crate::clock;
 use crate::config::{Config, ServerConfig};
@@ -36,18 +36,8 @@ pub(super) fn run(config: &Config, globals: &Globals, restarts: u64) -> anyhow::
     let tls = tls(&config.server)?;
     let ids = confine::detector_ids(config.detector.user.as_deref())?;
     confine::confine(ids, &globals.state, ACCEPTING).context("confining the server")?;
-    let (stop, is_stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (control, workers) = (Arc::new(control), runtime.handle().clone());
-    spawn("urva-control", move || {
-        // Nothing but whether it is at work is ever asked; the end of the socket is the order to end.
-        while let Ok(Some(_)) = take_order(&control) {
-            let control = Arc::clone(&control);
-            // Those who do the work answer, not this thread.
-            workers.spawn(async move { say(&*control, Word::Here) });
-        }
-        drop::<oneshot::Sender<()>>(stop);
-    })?;
+    let is_stopped = answer_supervisor(control, runtime.handle())?;
     let metrics = Arc::new(Metrics::default());
     metrics.started_again(restarts);
     runtime.block_on(serve(config, socket, tls, metrics, is_stopped))

@@ -7,8 +7,8 @@ mod metrics;
 mod page;
 
 use crate::cli::{ERROR, Globals, StatusArgs, StatusFormat};
+use crate::waiting::wait_for;
 use crate::{clock, output};
-use anyhow::Context;
 use evidence::Timestamp;
 use serde::Serialize;
 use std::io::Write;
@@ -91,9 +91,7 @@ pub(crate) fn run(args: &StatusArgs, globals: &Globals) -> anyhow::Result<ExitCo
 
 /// The latest run, and how far each output is.
 fn latest(globals: &Globals) -> anyhow::Result<Option<(Run, Vec<OutputState>)>> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().build().context("starting the async runtime")?;
-    runtime.block_on(async {
+    wait_for(async {
         match Store::open_read_only(globals.database()).await {
             Ok(store) => {
                 let outputs = store.output_states().await?;
