@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
-use end_to_end::{Rootfs, Runc, Site, close_through_api, privileged, variant};
+use end_to_end::{Rootfs, Runc, Site, Urva, close_through_api, privileged, variant};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 const WITHIN: Duration = Duration::from_secs(10);
@@ -30,16 +31,27 @@ fn wait_for(port: u16) {
     wait_until("nobody listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
 }
 
+/// An urva that serves the API on the port, and a folder of its own.
+fn serving() -> (u16, Arc<Site>, Urva) {
+    let port = free_port();
+    let site = Site::with_config(&format!("[server]\nlisten = '127.0.0.1:{port}'\n")).unwrap();
+    let urva = site.start().unwrap();
+    (port, site, urva)
+}
+
+/// A new token, as its maker is shown it.
+fn token(site: &Site, role: &str) -> String {
+    let made = site.command(["tokens", "create", "test", "--role", role]).unwrap().output().unwrap();
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
 #[test]
 fn what_a_container_ran_is_read_and_closed_through_the_api() {
     if !privileged() {
         return;
     }
-    let port = free_port();
-    let site = Site::with_config(&format!("[server]\nlisten = '127.0.0.1:{port}'\n")).unwrap();
-    let urva = site.start().unwrap();
-    let made = site.command(["tokens", "create", "test", "--role", "analyst"]).unwrap().output().unwrap();
-    let token = String::from_utf8(made.stdout).unwrap();
+    let (port, site, urva) = serving();
+    let token = token(&site, "analyst");
     let container = Runc::container(&Rootfs::debian().unwrap()).start().unwrap();
     let text = variant("malicious.reverse-shell.py", "api").unwrap();
     container.write_file("/opt/api.py", &text).unwrap();
@@ -48,8 +60,7 @@ fn what_a_container_ran_is_read_and_closed_through_the_api() {
 
     wait_for(port);
     let address = format!("127.0.0.1:{port}");
-    let listed =
-        close_through_api(&address, token.trim(), "projects/local/sources/-", container.id()).unwrap();
+    let listed = close_through_api(&address, &token, "projects/local/sources/-", container.id()).unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");
     assert_eq!(listed[0].contents(), text);
     assert_eq!(listed[0].0["finding"]["name"], found.0["finding"]["name"]);
@@ -75,13 +86,10 @@ fn a_server_that_is_stopped_is_started_again_and_counted() {
     if !privileged() {
         return;
     }
-    let port = free_port();
-    let site = Site::with_config(&format!("[server]\nlisten = '127.0.0.1:{port}'\n")).unwrap();
-    let urva = site.start().unwrap();
+    let (port, site, urva) = serving();
     wait_for(port);
-    let made = site.command(["tokens", "create", "test", "--role", "viewer"]).unwrap().output().unwrap();
-    let token = String::from_utf8(made.stdout).unwrap();
-    assert!(get(port, "/metrics", token.trim()).contains("urva_server_restarts_total 0"));
+    let token = token(&site, "viewer");
+    assert!(get(port, "/metrics", &token).contains("urva_server_restarts_total 0"));
     let pid = urva.process("server").unwrap();
     Command::new("kill").args(["-STOP", &pid.to_string()]).status().unwrap();
     let is_another = || urva.process("server").is_ok_and(|now| now != pid);
@@ -90,7 +98,7 @@ fn a_server_that_is_stopped_is_started_again_and_counted() {
         is_another()
     }));
     wait_for(port);
-    assert!(get(port, "/metrics", token.trim()).contains("urva_server_restarts_total 1"));
+    assert!(get(port, "/metrics", &token).contains("urva_server_restarts_total 1"));
     urva.stop().unwrap();
 }
 
@@ -99,9 +107,7 @@ fn the_server_holds_nothing_and_comes_back() {
     if !privileged() {
         return;
     }
-    let port = free_port();
-    let site = Site::with_config(&format!("[server]\nlisten = '127.0.0.1:{port}'\n")).unwrap();
-    let urva = site.start().unwrap();
+    let (port, site, urva) = serving();
     wait_for(port);
     let pid = urva.process("server").unwrap();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
